@@ -1,0 +1,73 @@
+"""Statements that are run, not believed: every number that a chapter relies on goes through `check`."""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+MIME = "application/vnd.aebook.claim+json"
+
+
+class ClaimError(AssertionError):
+    """A claim of the book did not hold; the message states the claim, the value and the band."""
+
+
+class _Data(Protocol):
+    missing: str | None
+
+
+def check(
+    statement: str, value: Any, low: float | None = None, high: float | None = None, data: _Data | None = None
+) -> None:
+    """Print one line that says whether `value` lies in [low, high], and store it with the executed notebook.
+
+    statement: the claim in words, without its number.
+    value: a number or a truth value; `...` stands for an exercise that is not answered yet.
+    low, high: the band, ends included; at least one of them (a truth value needs none).
+    data: a split that the claim is about; where it holds a stand-in, the claim is reported as not tested.
+    Raises ClaimError when the value is outside the band or not a number, ValueError when the band is missing or empty.
+    Every chapter uses it; the site collects the results on one page.
+    """
+    if value is ...:
+        return _report(statement, "unanswered", "not answered yet")
+    if data is not None and data.missing:
+        return _report(statement, "not tested", f"not tested here: needs {data.missing}")
+    if isinstance(value, bool | np.bool_):
+        value, low, high = float(value), 1.0, 1.0
+    _require_band(statement, low, high)
+    value, (lowest, highest) = float(value), (-np.inf if low is None else low, np.inf if high is None else high)
+    holds = bool(lowest <= value <= highest)  # false for NaN
+    found = f"{value:.4g} in [{_end(low)}, {_end(high)}]" if holds else f"{value:.6g} not in [{_end(low)}, {_end(high)}]"
+    stored = value if np.isfinite(value) else None  # JSON has neither NaN nor infinity
+    _report(statement, "holds" if holds else "fails", found, value=stored, low=low, high=high)
+    if not holds:
+        raise ClaimError(f"this claim does not hold: {statement}\n  measured {found}")
+
+
+def _end(limit: float | None) -> str:
+    return "…" if limit is None else f"{limit:.6g}"
+
+
+def _require_band(statement: str, low: float | None, high: float | None) -> None:
+    if low is None and high is None:
+        raise ValueError(f"the claim {statement!r} needs low=, high= or both: a check that cannot fail checks nothing")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"the claim {statement!r} has an empty band: low={low} lies above high={high}")
+
+
+def _report(statement: str, verdict: str, found: str, **numbers: float | None) -> None:
+    mark = {"holds": "✓", "fails": "✗"}.get(verdict, "○")
+    line = f"{mark} {statement} | {found}"
+    shell = _shell()
+    if shell is None:
+        print(line)
+        return
+    bundle = {"statement": statement, "verdict": verdict, "found": found, **numbers}
+    shell.display_pub.publish({"text/plain": line, MIME: bundle})
+
+
+def _shell() -> Any:
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    return get_ipython()

@@ -1,0 +1,30 @@
+"""Reconstruction losses in the units of the book: summed over pixels, one number an image; Keras averages over images."""
+
+from typing import Any
+
+from keras import ops
+
+TINY = 1e-7  # keeps logarithms finite
+
+
+def squared_error(x: Any, x_hat: Any) -> Any:
+    """Squared error summed over the pixels: (batch, ...) twice -> (batch,).
+
+    The metric of Hinton & Salakhutdinov (2006); divided by the number of pixels it is the mean squared error.
+    Taught in chapter 01.
+    """
+    return _sum_pixels(ops.square(x - x_hat))
+
+
+def cross_entropy(x: Any, x_hat: Any) -> Any:
+    """Cross-entropy of Bernoulli pixels in nats, summed over the pixels: (batch, ...) twice -> (batch,).
+
+    x, x_hat: values in [0, 1]; for grey x the least possible value is `metrics.cross_entropy_floor`, not zero.
+    Taught in chapter 01.
+    """
+    x_hat = ops.clip(x_hat, TINY, 1 - TINY)
+    return -_sum_pixels(x * ops.log(x_hat) + (1 - x) * ops.log(1 - x_hat))
+
+
+def _sum_pixels(values: Any) -> Any:
+    return ops.sum(ops.reshape(values, (ops.shape(values)[0], -1)), axis=1)

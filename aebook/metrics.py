@@ -1,0 +1,79 @@
+"""Figures of merit on arrays: what the tables print, in the units of the notation page."""
+
+import numpy as np
+from scipy.spatial import KDTree
+from scipy.special import entr
+
+
+def mse(x: np.ndarray, x_hat: np.ndarray) -> float:
+    """Mean squared error per pixel.
+
+    x, x_hat: arrays of the same shape. Raises ValueError when the shapes differ.
+    Taught in chapter 01.
+    """
+    if np.shape(x) != np.shape(x_hat):
+        raise ValueError(f"the shapes differ: {np.shape(x)} and {np.shape(x_hat)}")
+    return float(np.mean(np.square(x - x_hat, dtype="float64")))
+
+
+def sse(x: np.ndarray, x_hat: np.ndarray) -> float:
+    """Squared error summed over the pixels of an image and averaged over images (Hinton & Salakhutdinov 2006).
+
+    x, x_hat: (images, ...) of the same shape. Raises ValueError when the shapes differ.
+    Taught in chapter 01.
+    """
+    return mse(x, x_hat) * float(np.prod(np.shape(x)[1:]))
+
+
+def psnr(x: np.ndarray, x_hat: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in decibels: -10 log10 of the mean squared error.
+
+    x, x_hat: images in [0, 1], same shape. Identical images give inf.
+    Raises ValueError when the shapes differ.
+    Taught in chapter 05.
+    """
+    with np.errstate(divide="ignore"):
+        return float(-10 * np.log10(mse(x, x_hat)))
+
+
+def cross_entropy_floor(x: np.ndarray) -> float:
+    """Least cross-entropy that any reconstruction of x can reach, in nats per pixel: the entropy of the grey values.
+
+    x: values in [0, 1] of any shape; only black and white pixels give 0. Raises ValueError for values outside [0, 1].
+    Taught in chapter 01.
+    """
+    if np.min(x) < 0 or np.max(x) > 1:
+        raise ValueError(f"values from {np.min(x):.3g} to {np.max(x):.3g}; the floor is defined on [0, 1]")
+    x = np.asarray(x, "float64")
+    return float(np.mean(entr(x) + entr(1 - x)))
+
+
+def principal_angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angles in degrees between the subspaces that the columns of a and b span, smallest first.
+
+    a: (dimensions, m), b: (dimensions, n) -> (min(m, n),). All zero: the same subspace (Björck & Golub 1973).
+    Taught in chapter 01.
+    """
+    from scipy.linalg import subspace_angles
+
+    return np.degrees(np.sort(subspace_angles(np.asarray(a, "float64"), np.asarray(b, "float64"))))
+
+
+def neighbour_accuracy(codes: np.ndarray, labels: np.ndarray, k: int = 10) -> float:
+    """Share of codes whose k nearest other codes vote for their own class.
+
+    codes: (images, latent), labels: (images,) integers -> [0, 1]; one minus it measures how classes overlap.
+    Raises ValueError unless 0 < k < images.
+    Taught in chapter 01.
+    """
+    if not 0 < k < len(codes):
+        raise ValueError(f"k={k} neighbours among {len(codes)} codes")
+    _, near = KDTree(codes).query(codes, k + 1)
+    others = near[near != np.arange(len(codes))[:, None]] if _finds_itself(near) else near[:, :k].ravel()
+    votes = labels[others.reshape(len(codes), -1)[:, :k]]
+    counts = np.stack([(votes == c).sum(axis=1) for c in np.unique(labels)], axis=1)
+    return float(np.mean(np.unique(labels)[counts.argmax(axis=1)] == labels))
+
+
+def _finds_itself(near: np.ndarray) -> bool:
+    return bool((near == np.arange(len(near))[:, None]).any(axis=1).all())
