@@ -36,7 +36,9 @@ def check(
     _require_band(statement, low, high)
     value, (lowest, highest) = float(value), (-np.inf if low is None else low, np.inf if high is None else high)
     holds = bool(lowest <= value <= highest)  # false for NaN
-    found = f"{value:.4g} in [{_end(low)}, {_end(high)}]" if holds else f"{value:.6g} not in [{_end(low)}, {_end(high)}]"
+    found = (
+        f"{value:.4g} in [{_end(low)}, {_end(high)}]" if holds else f"{value:.6g} not in [{_end(low)}, {_end(high)}]"
+    )
     stored = value if np.isfinite(value) else None  # JSON has neither NaN nor infinity
     _report(statement, "holds" if holds else "fails", found, value=stored, low=low, high=high)
     if not holds:

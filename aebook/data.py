@@ -79,7 +79,9 @@ class Split:
     missing: str | None = None
 
     def __str__(self) -> str:
-        return f"data: {self.source} · {len(self.x_train):,} train, {len(self.x_valid):,} valid, {len(self.x_test):,} test"
+        return (
+            f"data: {self.source} · {len(self.x_train):,} train, {len(self.x_valid):,} valid, {len(self.x_test):,} test"
+        )
 
 
 def load(name: str, n_train: int | None = None, n_valid: int | None = None, source: str = "auto") -> Split:
@@ -175,7 +177,9 @@ def _download(name: str, folder: Path, files: list[str]) -> None:
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, "permission denied")
         if silence.exists() and time.time() - silence.stat().st_mtime < RETRY_AFTER:
-            raise _Unavailable(name, "no data host answered some minutes ago", f"Delete {silence} to ask again. {remedy}")
+            raise _Unavailable(
+                name, "no data host answered some minutes ago", f"Delete {silence} to ask again. {remedy}"
+            )
         mirrors = _answering(MIRRORS[name], files[0])
         if not mirrors:
             silence.touch()
@@ -277,6 +281,8 @@ def _split(
         raise ValueError(f"n_valid={n_valid:,} of {len(x):,} training images ({source})")
     end = len(x) - n_valid
     if n_train is not None and not 0 < n_train <= end:
-        raise ValueError(f"n_train={n_train:,}, but {source} has {end:,} training images beside {n_valid:,} for validation")
+        raise ValueError(
+            f"n_train={n_train:,}, but {source} has {end:,} training images beside {n_valid:,} for validation"
+        )
     chosen = slice(0, end) if n_train is None else _stratified(y[:end], n_train)
     return Split(x[chosen], y[chosen], x[end:], y[end:], x_test, y_test, source, missing)

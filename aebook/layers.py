@@ -23,7 +23,9 @@ class DenseTranspose(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the bias, as long as the inputs of the mirrored layer."""
         if not self.dense.built:
-            raise ValueError(f"build {self.dense.name!r} first, for example by calling the encoder: there is no kernel yet")
+            raise ValueError(
+                f"build {self.dense.name!r} first, for example by calling the encoder: there is no kernel yet"
+            )
         self.bias = self.add_weight(shape=(self.dense.kernel.shape[0],), initializer="zeros", name="bias")
 
     def call(self, code: Any) -> Any:  # (batch, units) -> (batch, inputs)
@@ -34,7 +36,11 @@ class DenseTranspose(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
         activation = keras.activations.serialize(self.activation)
-        return {**super().get_config(), "dense": keras.saving.serialize_keras_object(self.dense), "activation": activation}
+        return {
+            **super().get_config(),
+            "dense": keras.saving.serialize_keras_object(self.dense),
+            "activation": activation,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "DenseTranspose":

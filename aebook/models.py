@@ -67,7 +67,10 @@ def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu"
     width: channels of the first convolution; the second has twice as many.
     """
     conv = {"kernel_size": 3, "strides": 2, "padding": "same"}
-    encoder = [layers.Conv2D(width, activation=activation, **conv), layers.Conv2D(2 * width, activation=activation, **conv)]
+    encoder = [
+        layers.Conv2D(width, activation=activation, **conv),
+        layers.Conv2D(2 * width, activation=activation, **conv),
+    ]
     encoder += [layers.Flatten(), layers.Dense(code_size, name="code")]
     decoder = [layers.Dense(7 * 7 * 2 * width, activation), layers.Reshape((7, 7, 2 * width))]
     decoder += [layers.Conv2DTranspose(width, activation=activation, **conv)]

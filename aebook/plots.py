@@ -1,0 +1,273 @@
+"""Figures of the book: one style, one colour-blind-safe palette, titles that say what is to be seen.
+
+Every function returns a matplotlib figure and takes `title` (the finding, in words) and `note` (data source and
+profile, set small in the corner). Alt text and caption stand in the notebook, in the metadata of the figure's cell.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe & Ito (2008): told apart with any kind of colour vision; ordered so that neighbours differ in lightness too.
+PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#8C6BB1", "#999999", "#F0E442"]
+STYLE = {
+    "axes.prop_cycle": plt.cycler(color=PALETTE),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "figure.dpi": 110,
+    "font.size": 10,
+    "image.cmap": "gray_r",
+    "legend.frameon": False,
+}
+
+
+def show_image(image: np.ndarray, title: str = "", note: str = "") -> Figure:
+    """Draw one image (h, w) or (h, w, 1), values in [0, 1], ink dark. Taught in chapter 01."""
+    return image_rows({"": [image]}, title, note, size=2.4)
+
+
+def image_rows(rows: Mapping[str, Sequence[np.ndarray]], title: str = "", note: str = "", size: float = 0.9) -> Figure:
+    """Draw labelled rows of images, all on the scale from 0 (white) to 1 (black).
+
+    rows: name -> images (h, w) or (h, w, 1), as many in each row. size: inches an image.
+    Raises ValueError when the rows differ in length.
+    """
+    lengths = {len(images) for images in rows.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"the rows hold {sorted(lengths)} images; they must be equally long")
+    columns = lengths.pop()
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            len(rows),
+            columns,
+            squeeze=False,
+            figsize=(columns * size + 0.9, len(rows) * size + 0.5),
+            layout="constrained",
+        )
+        for axis_row, (name, images) in zip(axes, rows.items(), strict=True):
+            for axis, image in zip(axis_row, images, strict=True):
+                _draw(axis, image)
+            axis_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        return _finish(figure, title, note)
+
+
+def sheet(images: np.ndarray, labels: Sequence[str] = (), columns: int = 10, title: str = "", note: str = "") -> Figure:
+    """Draw images (n, h, w[, 1]) in a grid, each with its label where labels are given. Taught in chapter 01."""
+    with plt.rc_context(STYLE):
+        rows = -(-len(images) // columns)
+        height = 1.0 if len(labels) else 0.8
+        figure, axes = plt.subplots(
+            rows, columns, squeeze=False, figsize=(columns * 0.8, rows * height + 0.4), layout="constrained"
+        )
+        for axis in axes.flat[len(images) :]:
+            axis.axis("off")
+        for position, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+            _draw(axis, image)
+            axis.set_title(labels[position] if len(labels) else "", fontsize=7, loc="center", pad=2)
+        return _finish(figure, title, note)
+
+
+def show_reconstructions(model: Any, images: np.ndarray, n_images: int = 8, title: str = "", note: str = "") -> Figure:
+    """Draw originals above their reconstructions.
+
+    model: anything with `predict`, a function of the images, or a mapping from names to such, one row each.
+    images: (n, h, w[, 1]) in [0, 1]; the first n_images are shown.
+    Taught in chapter 01.
+    """
+    chosen = images[:n_images]
+    models = model if isinstance(model, Mapping) else {"reconstruction": model}
+    return image_rows({"original": chosen, **{name: _apply(m, chosen) for name, m in models.items()}}, title, note)
+
+
+def denoising_rows(
+    clean: np.ndarray,
+    noisy: np.ndarray,
+    denoised: Mapping[str, np.ndarray],
+    n_images: int = 8,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Draw clean images, the noisy ones, and one row for each way to denoise them (name -> images). Taught in chapter 05."""
+    rows = {"clean": clean, "noisy": noisy, **denoised}
+    return image_rows({name: images[:n_images] for name, images in rows.items()}, title, note)
+
+
+def features(weights: np.ndarray, columns: int = 10, title: str = "", note: str = "") -> Figure:
+    """Draw one picture per unit: weights (units, h, w), zero in grey, scaled to each unit's largest weight. Taught in chapter 01."""
+    scale = np.abs(weights).max(axis=(1, 2), keepdims=True) + 1e-12
+    return sheet(0.5 + weights / (2 * scale), columns=columns, title=title, note=note)
+
+
+def history(histories: Any, title: str = "", note: str = "", ylabel: str = "loss") -> Figure:
+    """Draw training (dashed) and validation loss (solid) against epochs; the dot marks the epoch that was kept.
+
+    histories: what `train.fit` returned, or a mapping from names to such.
+    Taught in chapter 02.
+    """
+    named = histories if isinstance(histories, Mapping) else {"": histories}
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+        for (name, one), color in zip(named.items(), _colors(len(named)), strict=True):
+            epochs = np.arange(1, len(one.train) + 1)
+            axis.plot(epochs, one.train, "--", color=color, label=f"{name} training".strip())
+            axis.plot(epochs, one.valid, "-", color=color, label=f"{name} validation".strip())
+            axis.plot(one.best_epoch, one.valid[one.best_epoch - 1], "o", color=color)
+        axis.set(xlabel="epoch", ylabel=ylabel)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend()
+        return _finish(figure, title, note)
+
+
+def curves(
+    x: Sequence[float],
+    lines: Mapping[str, Sequence[float]],
+    title: str = "",
+    note: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    log: str = "",
+) -> Figure:
+    """Draw lines over the same x, each labelled at its right end. log: the axes on a logarithmic scale, "x", "y" or "xy"."""
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+        for (name, y), color in zip(lines.items(), _colors(len(lines)), strict=True):
+            axis.plot(x, y, "o-", color=color, markersize=4)
+            axis.annotate(name, (x[-1], y[-1]), (6, 0), textcoords="offset points", color=color, va="center")
+        if "x" in log:
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
+        if "y" in log:
+            axis.set_yscale("log")
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+        return _finish(figure, title, note)
+
+
+def latent_scatter(
+    codes: np.ndarray, labels: np.ndarray, names: Sequence[str] = (), title: str = "", note: str = ""
+) -> Figure:
+    """Draw two-number codes (n, 2) coloured by class, each class named at its median. names: of the classes. Taught in chapter 01."""
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(6.0, 5.0), layout="constrained")
+        for value, color in zip(np.unique(labels), _colors(len(np.unique(labels))), strict=True):
+            of_class = codes[labels == value]
+            axis.scatter(*of_class.T, s=5, color=color, alpha=0.5, linewidths=0)
+            axis.annotate(
+                names[value] if len(names) else str(value), np.median(of_class, axis=0), ha="center", va="center",
+                weight="bold", bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": color, "alpha": 0.85},
+            )  # fmt: skip
+        axis.set(xlabel="first number of the code", ylabel="second number of the code")
+        return _finish(figure, title, note)
+
+
+def latent_grid(
+    decoder: Any,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    n: int = 15,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Decode an n by n grid over a rectangle of a two-number code, second number upwards. Taught in chapter 01."""
+    first, second = np.linspace(*x_range, n), np.linspace(*y_range, n)
+    codes = np.stack(np.meshgrid(first, second[::-1]), axis=-1).reshape(-1, 2).astype("float32")
+    images = np.squeeze(_apply(decoder, codes), -1)
+    side = images.shape[1]
+    mosaic = images.reshape(n, n, side, side).swapaxes(1, 2).reshape(n * side, n * side)
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(6.0, 6.0), layout="constrained")
+        axis.imshow(mosaic, vmin=0, vmax=1, extent=(*x_range, *y_range), aspect="auto")
+        axis.set(xlabel="first number of the code", ylabel="second number of the code")
+        return _finish(figure, title, note)
+
+
+def architecture(model: Any, title: str = "", note: str = "") -> Figure:
+    """Draw a model's layers from left to right: height for the numbers that leave the layer (log scale), parameters below.
+
+    model: a built Keras model; models inside it are opened. Needs no Graphviz. Taught in chapter 02.
+    """
+    rows = [(type(layer).__name__, layer.output.shape[1:], layer.count_params()) for layer in _opened(model)]
+    sizes = np.log2([max(2, np.prod(shape, dtype=float)) for _, shape, _ in rows])
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(max(5.0, 0.75 * len(rows)), 3.4), layout="constrained")
+        colors = [PALETTE[0] if parameters else PALETTE[8] for *_, parameters in rows]
+        axis.bar(range(len(rows)), sizes, 0.5, bottom=-sizes / 2, color=colors)
+        for position, (_, shape, parameters) in enumerate(rows):
+            axis.text(position, sizes[position] / 2 + 0.2, "×".join(map(str, shape)), ha="center", fontsize=8)
+            axis.text(position, -sizes[position] / 2 - 0.2, f"{parameters:,}", ha="center", va="top", fontsize=8)
+        axis.set_xticks(range(len(rows)), [name for name, *_ in rows], rotation=40, ha="right", fontsize=8)
+        axis.set(yticks=[], ylim=(-sizes.max() / 2 - 1.2, sizes.max() / 2 + 1.2))
+        axis.spines["left"].set_visible(False)
+        return _finish(figure, title or f"{model.count_params():,} parameters", note)
+
+
+class Table:
+    """Rows of one width with named columns; shown as HTML in a notebook and as text elsewhere."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], caption: str = "") -> None:
+        self.caption = caption
+        self.cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+
+    def __repr__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(*self.cells, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in self.cells]
+        return "\n".join(line.rstrip() for line in ([self.caption] if self.caption else []) + lines)
+
+    def _repr_html_(self) -> str:
+        head, *body = [[html.escape(cell) for cell in row] for row in self.cells]
+        rows = "".join(
+            f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{c}</td>" for c in row[1:]) + "</tr>" for row in body
+        )
+        columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        return f'<table class="table">{caption}<thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> Table:
+    """Make a table; the keys of the first row name the columns, and the first column names the rows.
+
+    Floats are shown with four significant digits. Raises ValueError for no rows or rows that differ in width.
+    Used by every chapter.
+    """
+    if not rows or len({len(row) for row in rows}) != 1:
+        raise ValueError("a table needs at least one row, and rows of one width")
+    return Table(rows, caption)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int | np.integer) and not isinstance(value, bool) else str(value)
+
+
+def _apply(model: Any, x: np.ndarray) -> np.ndarray:
+    return np.asarray(model.predict(x, verbose=0) if hasattr(model, "predict") else model(x))
+
+
+def _opened(model: Any) -> list[Any]:
+    leaves = [leaf for layer in model.layers for leaf in (_opened(layer) if hasattr(layer, "layers") else [layer])]
+    return [leaf for leaf in leaves if type(leaf).__name__ != "InputLayer"]
+
+
+def _colors(count: int) -> list[str]:
+    return [PALETTE[i % len(PALETTE)] for i in range(count)]
+
+
+def _draw(axis: Axes, image: np.ndarray) -> None:
+    axis.imshow(np.squeeze(image), vmin=0, vmax=1)
+    axis.set(xticks=[], yticks=[])
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def _finish(figure: Figure, title: str, note: str) -> Figure:
+    figure.suptitle(title, x=0.01, ha="left", size=11, wrap=True)
+    if note:
+        figure.supxlabel(note, x=0.99, ha="right", size=7, color="#555555")
+    return figure

@@ -1,0 +1,198 @@
+"""The five tutorials that this book replaces: their recipes exactly as published, mistakes included.
+
+`RECIPES[name].build()` returns the model, uncompiled; the other fields say how its source trained it. The chapters run
+them, measure them and say what to change; the errata page sums up.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from aebook.layers import DenseTranspose, Sampling
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one source trains one model.
+
+    build: returns a new model with `parameters` weights. data: what it is fed, in words.
+    loss: a Keras loss; None where the model adds its own. optimizer: returns a new optimizer.
+    A recipe without training (a model that its source only prints) has no optimizer and 0 epochs.
+    """
+
+    name: str
+    title: str
+    build: Callable[[], keras.Model]
+    parameters: int
+    data: str
+    loss: Any = "mse"
+    optimizer: Callable[[], keras.optimizers.Optimizer] | None = None
+    batch_size: int = 128
+    epochs: int = 0
+
+
+class SubclassedEncoder(keras.layers.Layer):
+    """Source A's encoder: Dense 200, ReLU (chapter 02)."""
+
+    def __init__(self, units: int = 200) -> None:
+        super().__init__()
+        self.hidden = layers.Dense(units, activation="relu")
+
+    def call(self, x: Any) -> Any:  # (batch, 784) -> (batch, 200)
+        """Encode flat images."""
+        return self.hidden(x)
+
+
+class SubclassedDecoder(keras.layers.Layer):
+    """Source A's decoder: Dense 392, ReLU; Dense 784, sigmoid (chapter 02)."""
+
+    def __init__(self, units: int = 392, pixels: int = 784) -> None:
+        super().__init__()
+        self.hidden = layers.Dense(units, activation="relu")
+        self.pixels = layers.Dense(pixels, activation="sigmoid")
+
+    def call(self, code: Any) -> Any:  # (batch, 200) -> (batch, 784)
+        """Decode to flat images."""
+        return self.pixels(self.hidden(code))
+
+
+class SubclassedAutoencoder(keras.Model):
+    """Source A's model [200, 392, 784], written by subclassing (chapter 02)."""
+
+    def __init__(self) -> None:
+        super().__init__(name="a_subclassed")
+        self.encoder, self.decoder = SubclassedEncoder(), SubclassedDecoder()
+
+    def call(self, x: Any) -> Any:  # (batch, 784) -> (batch, 784)
+        """Reconstruct flat images."""
+        return self.decoder(self.encoder(x))
+
+
+@keras.saving.register_keras_serializable("aebook")
+class PublishedKL(keras.layers.Layer):
+    """Source E's KL term: 5e-4 times a mean, and the formula for a log variance applied to a log deviation (chapter 11)."""
+
+    def call(self, inputs: list[Any]) -> list[Any]:
+        """Add the term to the loss and hand the inputs on."""
+        z_mean, s = inputs
+        self.add_loss(-5e-4 * ops.mean(1 + s - ops.square(z_mean) - ops.exp(s)))
+        return inputs
+
+
+def _subclassed() -> keras.Model:
+    model = SubclassedAutoencoder()
+    model(keras.KerasTensor((None, 784)))
+    return model
+
+
+def _decoder() -> keras.Model:
+    conv = {"kernel_size": 3, "padding": "same"}
+    return keras.Sequential([
+        layers.Input((2,)), layers.Dense(7 * 7 * 64, activation="relu"), layers.Reshape((7, 7, 64)),
+        layers.Conv2DTranspose(64, strides=2, activation="relu", **conv),
+        layers.Conv2DTranspose(32, strides=2, activation="relu", **conv),
+        layers.Conv2DTranspose(1, activation="sigmoid", **conv),
+    ], name="a_decoder")  # fmt: skip
+
+
+def _gaussian() -> keras.Model:
+    same = {"kernel_size": 3, "padding": "same"}
+
+    def leaky() -> layers.Layer:
+        return layers.LeakyReLU(negative_slope=0.1)
+
+    return keras.Sequential([
+        layers.Input((28, 28, 1)), layers.Conv2D(32, **same), leaky(), layers.MaxPooling2D(2),
+        layers.Conv2D(32, **same), leaky(), layers.MaxPooling2D(2),
+        layers.Conv2D(32, **same), leaky(),
+        layers.Conv2DTranspose(32, strides=2, **same), leaky(),
+        layers.Conv2DTranspose(32, strides=2, **same), leaky(),
+        layers.Conv2D(1, **same),
+    ], name="b_gaussian")  # fmt: skip
+
+
+def _pooled(widths: tuple[int, int, int], ups: tuple[int, int, int], name: str) -> keras.Model:
+    """Build the model that C and E share: three pooled convolutions down, three upsampled ones (the last *valid*) up."""
+    relu = {"kernel_size": 3, "activation": "relu"}
+    stack: list[Any] = [layers.Input((28, 28, 1))]
+    for width in widths:
+        stack += [layers.Conv2D(width, padding="same", **relu), layers.MaxPooling2D(2, padding="same")]
+    for width, padding in zip(ups, ("same", "same", "valid"), strict=True):
+        stack += [layers.Conv2D(width, padding=padding, **relu), layers.UpSampling2D(2)]
+    return keras.Sequential([*stack, layers.Conv2D(1, 3, padding="same", activation="sigmoid")], name=name)
+
+
+def _convolutional() -> keras.Model:
+    return _pooled((16, 8, 4), (8, 8, 16), "c_convolutional")
+
+
+def _salt_pepper() -> keras.Model:
+    return _pooled((64, 32, 16), (16, 32, 64), "e_salt_pepper")
+
+
+def _stacked() -> keras.Model:
+    return keras.Sequential([
+        layers.Input((28, 28)), layers.Flatten(),
+        layers.Dense(392, activation="selu"), layers.Dense(196, activation="selu"), layers.Dense(392, activation="selu"),
+        layers.Dense(784, activation="sigmoid"), layers.Reshape((28, 28)),
+    ], name="d_stacked")  # fmt: skip
+
+
+def _tied() -> keras.Model:
+    outer, inner = layers.Dense(392, activation="selu"), layers.Dense(196, activation="selu")
+    x = layers.Input((28, 28))
+    code = inner(outer(layers.Flatten()(x)))
+    x_hat = DenseTranspose(outer, "sigmoid")(DenseTranspose(inner, "selu")(code))
+    return keras.Model(x, layers.Reshape((28, 28))(x_hat), name="d_tied")
+
+
+def _text() -> keras.Model:
+    same = {"kernel_size": 3, "padding": "same"}
+    return keras.Sequential([
+        layers.Input((258, 540, 1)), layers.Conv2D(64, activation="relu", **same), layers.MaxPooling2D(2, padding="same"),
+        layers.Conv2D(64, activation="relu", **same), layers.UpSampling2D(2), layers.Conv2D(1, activation="sigmoid", **same),
+    ], name="e_text")  # fmt: skip
+
+
+def _vae() -> keras.Model:
+    conv = {"kernel_size": 3, "padding": "same", "activation": "relu"}
+    x = layers.Input((28, 28, 1))
+    h = layers.Conv2D(64, strides=2, **conv)(layers.Conv2D(32, **conv)(x))
+    h = layers.Conv2D(64, **conv)(layers.Conv2D(64, **conv)(h))
+    h = layers.Dense(32, activation="relu")(layers.Flatten()(h))
+    z_mean, z_log_sigma = layers.Dense(2, name="z_mean")(h), layers.Dense(2, name="z_log_sigma")(h)
+    z = Sampling(scale=1.0)(PublishedKL()([z_mean, z_log_sigma]))
+    h = layers.Reshape((14, 14, 64))(layers.Dense(14 * 14 * 64, activation="relu")(z))
+    h = layers.Conv2DTranspose(32, strides=2, **conv)(h)
+    return keras.Model(x, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(h), name="e_vae")
+
+
+def _adam(rate: float) -> Callable[[], keras.optimizers.Optimizer]:
+    return lambda: keras.optimizers.Adam(rate)
+
+
+_LOGITS = keras.losses.BinaryCrossentropy(from_logits=True)
+_SCALED = "MNIST, flattened, standard-scaled"
+_RECIPES = [
+    Recipe("a-subclassed", "AutoEncoder with TensorFlow 2.0", _subclassed, 543_904, _SCALED,
+           "categorical_crossentropy", _adam(0.01), 64, 5),
+    Recipe("a-decoder", "AutoEncoder with TensorFlow 2.0", _decoder, 65_089, "printed, not trained"),
+    Recipe("b-gaussian", "Autoencoder in TensorFlow 2: a denoising autoencoder on MNIST", _gaussian, 37_601,
+           "MNIST in [0, 1] plus 0.5 N(0, 1), clipped, drawn once", _LOGITS, _adam(1e-5), 64, 25),
+    Recipe("c-convolutional", "Auto Encoders", _convolutional, 3_805, "Fashion-MNIST in [0, 1]",
+           "mse", _adam(0.001), 128, 25),
+    Recipe("d-stacked", "A beginner's guide to build stacked autoencoder and tying-weights with it", _stacked, 770_084,
+           "MNIST in [0, 1]", "binary_crossentropy", lambda: keras.optimizers.SGD(1.5), 32, 20),
+    Recipe("d-tied", "A beginner's guide to build stacked autoencoder and tying-weights with it", _tied, 385_924,
+           "MNIST in [0, 1]", "binary_crossentropy", lambda: keras.optimizers.SGD(1.5), 32, 20),
+    Recipe("e-salt-pepper", "Brief introduction to autoencoders", _salt_pepper, 49_761,
+           "Fashion-MNIST, 10 % of the pixels replaced by imgaug's SaltAndPepper", "mse", _adam(0.001), 2048, 20),
+    Recipe("e-text", "Brief introduction to autoencoders", _text, 38_145, "scanned pages squeezed to 258x540",
+           "mse", _adam(0.001), 16, 200),
+    Recipe("e-vae", "Comprehensive VAE tutorial", _vae, 550_629, "Fashion-MNIST in [0, 1]",
+           "binary_crossentropy", lambda: keras.optimizers.RMSprop(), 16, 20),
+]  # fmt: skip
+RECIPES = {recipe.name: recipe for recipe in _RECIPES}

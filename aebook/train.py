@@ -1,0 +1,186 @@
+"""Training as every chapter does it: seeded, one progress bar, the best weights kept, the time written down."""
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+
+
+class TrainingError(RuntimeError):
+    """The loss stopped being a number; the message says when, and what to try."""
+
+
+@dataclass
+class History:
+    """What happened, one entry an epoch: losses on training and validation data, wall seconds.
+
+    best_epoch: counted from 1, the epoch whose weights the model holds now.
+    precision: "float32" or "mixed_bfloat16".
+    """
+
+    train: list[float] = field(default_factory=list)
+    valid: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+    precision: str = "float32"
+
+
+class _Images(Protocol):
+    x_train: np.ndarray
+    x_valid: np.ndarray
+
+
+def fit(
+    model: keras.Model,
+    data: "_Images | tuple[Any, Any]",
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    optimizer: Any = None,
+    loss: Any = "mse",
+    seed: int = 0,
+    patience: int | None = None,
+    precision: str = "auto",
+) -> History:
+    """Compile and train a model; leave it with the weights of its best epoch on the validation data.
+
+    data: a split, whose images are both input and target, or a pair (training, validation), each an array or (x, y).
+    optimizer: default Adam, its learning rate falling from 0.002 to zero along a cosine.
+    loss: any Keras loss; None where the model brings its own.
+    seed: of the order of the batches and of the noise inside the model; the weights were drawn when it was built.
+    patience: stop after so many epochs without a better validation loss; None never stops early.
+    precision: "float32", "mixed_bfloat16", or "auto", which takes bfloat16 for convolutions where the processor
+        multiplies it in hardware. The loss, the last layer and all weights stay float32, as does the trained model.
+    Raises TrainingError when the loss is no longer finite, ValueError for empty data or epochs < 1.
+    Taught in chapter 02.
+    """
+    (x, y), valid = _pairs(data)
+    if len(x) == 0 or len(valid[0]) == 0 or epochs < 1:
+        raise ValueError(
+            f"{len(x)} training and {len(valid[0])} validation examples for {epochs} epochs: need at least one each"
+        )
+    keras.utils.set_random_seed(seed)
+    if optimizer is None:
+        steps = epochs * math.ceil(len(x) / batch_size)
+        optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps))
+    recorder = _Recorder(epochs, math.ceil(len(x) / batch_size), patience)
+    recorder.history.precision = _choose(precision, model)
+    with _Precision(model, recorder.history.precision):
+        model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # XLA is slower on processors
+        model.fit(
+            x, y, batch_size=batch_size, epochs=epochs, validation_data=valid, verbose=0,
+            validation_batch_size=max(batch_size, 512), callbacks=[recorder],
+        )  # fmt: skip
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # forget what was traced in the training precision
+    return recorder.history
+
+
+def best_precision() -> str:
+    """Return "mixed_bfloat16" where the hardware multiplies bfloat16 (AMX, or a GPU since Ampere), else "float32"."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            capability = tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
+            return "mixed_bfloat16" if capability >= (8, 0) else "float32"
+    processor = Path("/proc/cpuinfo")
+    return "mixed_bfloat16" if processor.exists() and "amx_bf16" in processor.read_text() else "float32"
+
+
+def _choose(precision: str, model: keras.Model) -> str:
+    if precision not in ("auto", "float32", "mixed_bfloat16"):
+        raise ValueError(f"unknown precision {precision!r}; choose auto, float32 or mixed_bfloat16")
+    if precision != "auto":
+        return precision
+    worth_it = any(isinstance(layer, CONVOLUTIONS) and layer.filters >= 16 for layer in _leaves(model))
+    return best_precision() if worth_it else "float32"
+
+
+def _pairs(data: Any) -> Sequence[tuple[np.ndarray, np.ndarray]]:
+    both = data if isinstance(data, tuple) else (data.x_train, data.x_valid)
+    return [pair if isinstance(pair, tuple) else (pair, pair) for pair in both]
+
+
+def _leaves(model: Any) -> list[keras.layers.Layer]:
+    """Return the layers in the order of the computation, those of inner models included."""
+    return [leaf for layer in model.layers for leaf in (_leaves(layer) if hasattr(layer, "layers") else [layer])]
+
+
+class _Precision:
+    """Let the layers compute in another precision for a while, all but the last that holds weights and what follows."""
+
+    def __init__(self, model: keras.Model, policy: str) -> None:
+        leaves = _leaves(model)
+        last = max((i for i, layer in enumerate(leaves) if layer.trainable_weights), default=0)
+        self.before = [(layer, layer.dtype_policy) for layer in leaves[:last]]
+        self.policy = policy
+
+    def __enter__(self) -> None:
+        for layer, _ in self.before if self.policy != "float32" else ():
+            layer.dtype_policy = self.policy
+
+    def __exit__(self, *_: object) -> None:
+        for layer, policy in self.before:
+            layer.dtype_policy = policy
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Times the epochs, shows the bar, stops on NaN, keeps the best weights."""
+
+    def __init__(self, epochs: int, steps: int, patience: int | None) -> None:
+        super().__init__()
+        self.history = History()
+        self.patience = patience or epochs
+        self.best_weights: list[np.ndarray] = []
+        self.bar = tqdm(total=epochs * steps, unit="batch", leave=False, disable=not somebody_watches())
+        if self.bar.disable:  # Keras waits for the device after every batch unless nobody asks to be told
+            self.on_train_batch_end = super().on_train_batch_end
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.bar.update()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        history = self.history
+        history.seconds.append(time.perf_counter() - self.start)
+        for losses, name in ((history.train, "loss"), (history.valid, "val_loss")):
+            losses.append(float(logs[name]))
+        self._require_finite(epoch + 1)
+        self.bar.set_description(f"epoch {epoch + 1}: train {history.train[-1]:.4g}, valid {history.valid[-1]:.4g}")
+        if history.valid[-1] <= min(history.valid):
+            history.best_epoch, self.best_weights = epoch + 1, self.model.get_weights()
+        self.model.stop_training = epoch + 1 - history.best_epoch >= self.patience
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.bar.close()
+        self.model.set_weights(self.best_weights)
+
+    def _require_finite(self, epoch: int) -> None:
+        if not math.isfinite(self.history.train[-1] + self.history.valid[-1]):
+            self.bar.close()
+            raise TrainingError(
+                f"the loss is {self.history.train[-1]} in training and {self.history.valid[-1]} in validation"
+                f" after epoch {epoch}\n  Try a learning rate ten times smaller, precision='float32', or"
+                " optimizer=keras.optimizers.Adam(clipnorm=1.0); check that the data are finite and within [0, 1]."
+            )
+
+
+def somebody_watches() -> bool:
+    """Tell whether a person sees the progress: a terminal, or a front end that can be asked for input.
+
+    papermill and nbval run cells without that ability, so their outputs hold no bar.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    kernel = getattr(shell, "kernel", None)
+    return bool(kernel._allow_stdin) if kernel is not None else sys.stderr.isatty()
