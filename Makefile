@@ -1,0 +1,90 @@
+# The only commands a newcomer needs; `make` alone lists them.
+PROFILE ?= fast
+CORES   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# For workflows: extra requirements (such as another TensorFlow), and what pins the rest.
+EXTRA       ?=
+CONSTRAINTS ?= -c constraints.txt
+
+PIP     := .venv/bin/python -m pip --disable-pip-version-check install --quiet
+PY      := .venv/bin/python
+BOOK    := .venv/installed-book
+TESTS   := .venv/installed-tests
+PYTEST   = $(PY) -m pytest -n 2 --dist loadfile
+# Snakemake compares contents, so a fresh checkout's dates do not count; what runs is the notebook, not this file.
+SNAKE    = $(PY) -m snakemake --cores $(CORES) --keep-going --quiet all --nolock --rerun-incomplete \
+           --rerun-triggers mtime params input --config profile=$(PROFILE) --
+
+.PHONY: help book test lab serve clean run chapters gpu nbval site links tidy address
+help:
+	@echo 'make book     run the chapters and build the site   (PROFILE=full: real data at full size)'
+	@echo 'make test     test the package, the notebooks and the site'
+	@echo 'make lab      open the chapters in JupyterLab'
+	@echo 'make serve    show the built site in a browser'
+	@echo 'make clean    remove what was built                 (.venv stays)'
+	@echo
+	@echo 'For authors:  make chapters [ONLY=notebooks/02_vanilla.ipynb] · tidy · address · links'
+
+book: $(BOOK)
+	@$(PY) -m aebook data
+	@$(SNAKE) site || { echo 'make book: stopped; the messages above name the chapter or the page' >&2; exit 1; }
+	@echo 'read it:  make serve PROFILE=$(PROFILE)'
+
+test: $(TESTS)
+	@$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600 \
+	  --cov=aebook --cov-fail-under=95 tests notebooks
+
+lab: $(BOOK)
+	@.venv/bin/jupyter lab notebooks
+
+serve: $(BOOK)
+	@$(PY) book/tools/serve.py _build/$(PROFILE)/html
+
+clean:
+	rm -rf _build .snakemake
+
+# ---- for authors and workflows
+
+run: $(BOOK)
+	@$(PY) -m aebook data
+	@$(SNAKE) chapters
+
+site: $(BOOK)
+	@$(PY) book/tools/stage.py --profile $(PROFILE)
+
+chapters: $(BOOK)
+	@$(PY) book/tools/notebooks.py run $(ONLY)
+
+gpu: $(BOOK)
+	@$(PY) -c "import sys, tensorflow as tf; tf.config.list_physical_devices('GPU') or sys.exit('TensorFlow lists no GPU')"
+	@TF_FORCE_GPU_ALLOW_GROWTH=true $(MAKE) run PROFILE=full
+
+nbval: $(TESTS)
+	@$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600 notebooks
+
+links: $(BOOK)
+	@$(PY) book/tools/stage.py --profile committed
+	@$(PY) -m jupyter_book build -q --builder linkcheck --path-output _build/links _build/committed/site
+
+tidy: $(BOOK)
+	@$(PY) book/tools/notebooks.py tidy
+
+address: $(BOOK)
+	@$(PY) book/tools/notebooks.py address
+
+# ---- the environment
+
+# opencv-python links libGL, which slim machines and containers lack; its headless build serves pyimgaug as well.
+$(BOOK): requirements.txt constraints.txt pyproject.toml | .venv/bin/python
+	@echo 'installing into .venv (about 1.5 GB; once)'
+	@$(PIP) $(CONSTRAINTS) -r requirements.txt $(EXTRA)
+	@$(PY) -m pip --disable-pip-version-check uninstall --quiet --yes opencv-python
+	@$(PIP) $(CONSTRAINTS) --no-deps --force-reinstall opencv-python-headless
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+$(TESTS): $(BOOK) requirements-dev.txt
+	@$(PIP) $(CONSTRAINTS) -r requirements-dev.txt
+	@touch $@
+
+.venv/bin/python:
+	@sh book/tools/venv.sh

@@ -1,0 +1,54 @@
+# Chapters -> executed notebooks -> site. `make book` calls this; so can a cluster, through Snakemake's executor plugins.
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "book" / "tools"))
+import notebooks
+from aebook import data
+
+PROFILE = config.get("profile", "fast")
+BUILD = f"_build/{PROFILE}"
+CHAPTERS = notebooks.chapters()
+PARAMETERS = notebooks.profile(PROFILE)
+THREADS = 1  # a chapter's share of --cores
+LIMIT = {"fast": 600, "full": 3600}.get(PROFILE, 3600)  # seconds a chapter may take
+
+
+rule site:
+    input:
+        expand(f"{BUILD}/notebooks/{{chapter}}.ipynb", chapter=CHAPTERS),
+        expand(f"{BUILD}/benchmarks/{{chapter}}.tsv", chapter=CHAPTERS),
+        [path for path in Path("book").rglob("*") if path.is_file() and "__pycache__" not in path.parts],
+        "_config.yml",
+        "_toc.yml",
+    output:
+        f"{BUILD}/html/index.html",
+    shell:
+        f"{sys.executable} book/tools/stage.py --profile {PROFILE}"
+
+
+rule chapters:
+    input:
+        expand(f"{BUILD}/notebooks/{{chapter}}.ipynb", chapter=CHAPTERS),
+
+
+rule chapter:
+    input:
+        notebook="notebooks/{chapter}.ipynb",
+        package=[str(path) for path in sorted(Path("aebook").glob("*.py"))],
+        versions="constraints.txt",
+    output:
+        notebook=f"{BUILD}/notebooks/{{chapter}}.ipynb",
+        # Snakemake's own `benchmark:` looks at memory every 30 s and misses the peak of a chapter that takes 40.
+        benchmark=f"{BUILD}/benchmarks/{{chapter}}.tsv",
+    params:
+        values=lambda wildcards: json.dumps(PARAMETERS[wildcards.chapter]),
+        data=json.dumps(data.available()),
+    log:
+        f"{BUILD}/logs/{{chapter}}.log",
+    threads: THREADS
+    shell:
+        "TF_NUM_INTRAOP_THREADS={threads} "
+        f"{sys.executable} book/tools/run_chapter.py {{input.notebook}} {{output.notebook}}"
+        " --parameters {params.values:q} --log {log} --benchmark {output.benchmark} --limit {LIMIT}"
