@@ -1,0 +1,81 @@
+"""Sphinx extension of the site: no foreign request, a content security policy on every page, and mends of the theme."""
+
+import html
+import re
+from pathlib import Path
+
+CSP = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'"
+)
+POLICY = f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
+COMPUTED = ("book/claims", "book/status")  # pages without a source file that could be edited
+
+# What axe finds in the theme's own markup (names that contradict the visible text, roles out of place), and half a
+# megabyte of script that draws the same icons as the style sheet's font does.
+MENDS = [
+    (re.compile(r'<script defer src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
+    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
+    (re.compile(r'(<i class="theme-switch[^>]*?) title="[^"]*"'), r"\1"),
+    (re.compile(r'(<summary) aria-label="Toggle hidden content"'), r"\1"),
+    (re.compile(r'(<button[^>]*class="[^"]*search-button-field[^>]*?) title="[^"]*"'), r"\1"),
+    (re.compile(r'(<button[^>]*class="[^"]*search-button-field[^>]*?) aria-label="[^"]*"'), r"\1"),
+]
+
+
+def site_address(repository: str) -> str:
+    """The address at which GitHub publishes the pages of a repository."""
+    owner, name = repository.rstrip("/").split("/")[-2:]
+    return f"https://{owner}.github.io/" + ("" if name == f"{owner}.github.io" else f"{name}/")
+
+
+def set_address(app, config) -> None:
+    """Derive the site's address from the repository's, unless _config.yml gives one."""
+    config.html_baseurl = config.html_baseurl or site_address(config.html_theme_options["repository_url"])
+
+
+def without_thebe(files: list) -> list:
+    """Scripts and styles without those of thebe, which name a host that is not ours."""
+    return [f for f in files if "thebe" not in f"{getattr(f, 'filename', f)} {getattr(f, 'attributes', '')}".lower()]
+
+
+def prepare_page(app, pagename, templatename, context, doctree) -> None:
+    """Drop thebe, put the policy first, and drop the edit button where no file could be edited."""
+    for key in ("script_files", "css_files"):
+        context[key] = without_thebe(context[key])
+    context["metatags"] = f"{POLICY}\n{context.get('metatags', '')}"
+    if pagename in COMPUTED:
+        for group in (button for button in context.get("header_buttons", []) if button["type"] == "group"):
+            group["buttons"] = [button for button in group["buttons"] if button["label"] != "source-edit-button"]
+
+
+def extra_pages(app):
+    """The 404 page and the root page, which leads to the book's first page. Both stand alone, without the theme."""
+    home = app.builder.get_target_uri(app.config.root_doc)
+    base = "/" + app.config.html_baseurl.split("/", 3)[3]
+    values = {"policy": POLICY, "home": home, "base": base, "book": html.escape(app.config.html_title)}
+    yield "404", values, "alone-404.html"
+    yield "index", values, "alone-index.html"
+
+
+def mend(app, exception) -> None:
+    """Rewrite the built pages by MENDS, and drop source maps, which no reader asks for."""
+    if exception or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.map"):
+        path.unlink()
+    for path in Path(app.outdir).rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        for pattern, replacement in MENDS:
+            text = pattern.sub(replacement, text)
+        path.write_text(text, encoding="utf-8")
+
+
+def setup(app) -> dict:
+    """Register the handlers with Sphinx."""
+    app.connect("config-inited", set_address, priority=100)
+    app.connect("html-page-context", prepare_page, priority=900)
+    app.connect("html-collect-pages", extra_pages)
+    app.connect("build-finished", mend)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,353 @@
+"""The site as a reader's browser meets it: built strictly from the committed notebooks, served to this computer alone.
+
+Every page is opened twice, wide and light, narrow and dark, with all other hosts blocked.
+"""
+
+import functools
+import gzip
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.parse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book/tools"))
+
+import node  # noqa: E402 (found by the line above)
+import pages  # noqa: E402
+import stage  # noqa: E402
+
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+REMEDY = "no Chromium here, so the site was not opened in a browser: apt-get install chromium"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+CHAPTERS = [f"notebooks/{name}" for name in stage.chapters()]
+PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"]), "search", "genindex"]
+SCREENS = {"wide-light": (1280, 900, "light"), "narrow-dark": (360, 740, "dark")}
+every_page = pytest.mark.parametrize("page", PAGES)
+every_screen = pytest.mark.parametrize("screen", SCREENS)
+
+
+# The site, its server, the browser: each made once
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The folder of the built site."""
+    run = subprocess.run([sys.executable, stage.__file__, "--profile", "committed"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return ROOT / "_build/committed/html"
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and its 404.html where there is nothing, as GitHub Pages does."""
+
+    def log_message(self, *args):
+        pass
+
+    def send_error(self, code, message=None, explain=None):
+        body = Path(self.directory, "404.html").read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """The address of a server on loopback."""
+    handler = functools.partial(Handler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium that can reach this computer only."""
+    if CHROMIUM is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(REMEDY)
+    from playwright.sync_api import sync_playwright
+
+    blocked = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[blocked])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """What happened when one page was opened on one screen."""
+
+    requests: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    weight: int = 0
+    formulas: tuple[int, int] = (0, 0)
+    unrendered: list[str] = field(default_factory=list)
+    width: int = 0
+    axe: list[str] = field(default_factory=list)
+    status: int = 0
+
+
+def listen(tab, visit: Visit) -> None:
+    """Note every request, answer, console error and exception of a tab."""
+    tab.on("request", lambda request: visit.requests.append(request.url))
+    tab.on("requestfailed", lambda request: visit.troubles.append(f"failed: {request.url}"))
+    tab.on("pageerror", lambda error: visit.troubles.append(f"exception: {error}"))
+    tab.on("console", lambda m: m.type == "error" and visit.troubles.append(f"console: {m.text}"))
+    tab.on("response", lambda r: r.status >= 400 and visit.troubles.append(f"{r.status}: {r.url}"))
+
+
+def open_tab(browser, screen: str):
+    """A tab of its own, with nothing cached."""
+    width, height, scheme = SCREENS[screen]
+    viewport = {"width": width, "height": height}
+    return browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
+
+
+def violations(tab) -> list[str]:
+    """Serious and critical findings of axe, which without `preload: false` fetches style sheets itself."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(tab, options={"preload": False}).response["violations"]
+    return [
+        f"{rule['id']}: {rule['nodes'][0]['html'][:200]}" for rule in found if rule["impact"] in ("serious", "critical")
+    ]
+
+
+def observe(browser, url: str, screen: str) -> Visit:
+    """Open a page, unfold everything, wait for its formulas, and note what is to be seen."""
+    visit, bodies = Visit(), []
+    tab = open_tab(browser, screen)
+    listen(tab, visit)
+    tab.on("response", lambda response: bodies.append(response))
+    visit.status = tab.goto(url, wait_until="networkidle").status
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    tab.evaluate("window.MathJax?.startup?.promise")
+    visit.formulas = tuple(tab.evaluate("['.math', 'mjx-container'].map(s => document.querySelectorAll(s).length)"))
+    wrong = "mjx-merror, mjx-mtext[style*=red]"
+    visit.unrendered = tab.evaluate(f"[...document.querySelectorAll('{wrong}')].map(e => e.parentElement.outerHTML)")
+    visit.width = tab.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
+    visit.axe = violations(tab)
+    visit.weight = sum(len(gzip.compress(r.body())) for r in bodies if r.request.resource_type != "image")
+    tab.close()
+    return visit
+
+
+@pytest.fixture(scope="session")
+def visit(browser, address):
+    """A function that opens a page on a screen, each once."""
+    return functools.cache(lambda page, screen: observe(browser, f"{address}/{page}.html", screen))
+
+
+# In the browser
+
+
+@every_screen
+@every_page
+def test_page_renders(visit, page, screen):
+    """Formulas are set, nothing fails, nothing is asked of another host, nothing sticks out, axe finds nothing serious."""
+    seen = visit(page, screen)
+    assert seen.formulas[0] == seen.formulas[1], "formulas that were not rendered"
+    assert not seen.unrendered
+    assert not seen.troubles
+    assert not [url for url in seen.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    assert seen.width <= SCREENS[screen][0], "the page scrolls sideways"
+    assert not seen.axe
+
+
+def test_a_page_has_formulas(visit):
+    assert visit("book/notation", "wide-light").formulas[0] > 10
+
+
+def test_heaviest_page(visit, capsys):
+    """Without figures, gzipped, the heaviest page stays below 1.2 MB."""
+    weight = {page: visit(page, "wide-light").weight / 1e6 for page in PAGES}
+    heaviest = max(weight, key=weight.get)
+    with capsys.disabled():
+        print(f"\nheaviest page: {heaviest}, {weight[heaviest]:.2f} MB gzipped without figures")
+    assert weight[heaviest] <= 1.2
+
+
+def test_search_finds_a_word(browser, address):
+    tab = open_tab(browser, "wide-light")
+    tab.goto(f"{address}/search.html?q=bottleneck")
+    tab.wait_for_selector("#search-results li a")
+    assert "glossary" in tab.inner_html("#search-results").lower()
+    tab.close()
+
+
+def test_dark_mode_toggles(browser, address):
+    """The button leads through the modes; in dark mode the background is dark."""
+    tab = open_tab(browser, "wide-light")
+    tab.goto(f"{address}/book/index.html", wait_until="networkidle")
+    seen = {}
+    for _ in range(3):
+        tab.click("button.theme-switch-button >> visible=true")
+        shade = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        seen[tab.evaluate("document.documentElement.dataset.theme")] = sum(map(int, re.findall(r"\d+", shade)[:3]))
+    assert seen["dark"] < 200 < 600 < seen["light"]
+    tab.close()
+
+
+def test_missing_page_leads_back(browser, address):
+    tab = open_tab(browser, "narrow-dark")
+    assert tab.goto(f"{address}/no/such/page.html").status == 404
+    assert tab.inner_text("h1") == "Page not found"
+    assert not violations(tab)
+    tab.click("main a")
+    assert tab.url == f"{address}/{TOC['root']}.html"
+    tab.close()
+
+
+def test_root_leads_to_the_first_page(browser, address):
+    tab = open_tab(browser, "wide-light")
+    tab.goto(f"{address}/")
+    tab.wait_for_url(f"{address}/{TOC['root']}.html")
+    tab.close()
+
+
+# In the files
+
+
+@functools.cache
+def soup(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def test_every_page_has_the_policy_and_no_thebe(site):
+    for path in site.rglob("*.html"):
+        if "_static" in path.parts:
+            continue
+        policy = soup(path).find("meta", {"http-equiv": "Content-Security-Policy"})
+        assert policy and "default-src 'self'" in policy["content"], path
+        assert "thebe" not in str(soup(path).head).lower(), path
+
+
+@every_page
+def test_images_say_what_they_show(site, page):
+    for image in soup(site / f"{page}.html").select("article img"):
+        assert image.get("alt", "").strip() not in ("", Path(image["src"]).stem), image["src"]
+
+
+def target(site: Path, path: Path, link: str) -> tuple[Path, str]:
+    """The file and the fragment that a link in a page leads to."""
+    url = urllib.parse.urlsplit(link)
+    return (path.parent / urllib.parse.unquote(url.path)).resolve() if url.path else path, url.fragment
+
+
+@every_page
+def test_internal_links_resolve(site, page):
+    path = site / f"{page}.html"
+    links = [a["href"] for a in soup(path).select("a[href]") if not urllib.parse.urlsplit(a["href"]).scheme]
+    for link in links:
+        file, fragment = target(site, path, link)
+        assert file.exists(), link
+        if fragment and file.suffix == ".html":
+            assert soup(file).find(id=fragment), link
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_launch_links_equal_the_notebook(site, page):
+    """Colab and Binder open the file that lies at this path in the repository."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    name, branch = config["url"].removeprefix("https://github.com/"), config["branch"]
+    links = {a["href"] for a in soup(site / f"{page}.html").select("a[href]")}
+    assert (ROOT / f"{page}.ipynb").exists()
+    assert f"https://colab.research.google.com/github/{name}/blob/{branch}/{page}.ipynb" in links
+    assert f"https://mybinder.org/v2/gh/{name}/{branch}?urlpath=lab/tree/{page}.ipynb" in links
+    assert f"https://github.com/{name}/edit/{branch}/{page}.ipynb" in links
+    assert any(link.startswith(f"https://github.com/{name}/issues/new") for link in links)
+
+
+def test_repository_address_stands_in_one_place():
+    """A fork changes _config.yml alone: no page and no template repeats the address."""
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    files = [p for p in (ROOT / "book").rglob("*") if p.suffix in {".md", ".html", ".py", ".css"}]
+    assert not [str(p) for p in files if address.removeprefix("https://") in p.read_text(encoding="utf-8")]
+
+
+# The tools
+
+
+def claim(**changes) -> dict:
+    return {"statement": "PCA|30 is exact", "verdict": "holds", "found": "", "value": 13.866, "low": 13.8} | changes
+
+
+def notebook(*claims: dict) -> dict:
+    """A chapter with stored claims."""
+    outputs = [{"output_type": "display_data", "data": {pages.MIME: claim}} for claim in claims]
+    heading = {"cell_type": "markdown", "source": ["# Theory\n", "\n", "A promise.\n"]}
+    return {"cells": [heading, {"cell_type": "code", "source": "", "outputs": outputs}]}
+
+
+def test_a_placeholder_becomes_value_and_band():
+    claims = pages.claims_of("01_theory", notebook(claim()))
+    text = pages.filled("a [[check: PCA|30 is exact]] b", {}, claims, "errata.md")
+    assert text == "a PCA\\|30 is exact: **13.87** (band: at least 13.8) b"
+
+
+def test_an_unknown_placeholder_is_named():
+    with pytest.raises(SystemExit, match=r"errata.md.*'check: never run'"):
+        pages.filled("[[check: never run]]", {}, [], "errata.md")
+
+
+def test_a_failing_claim_stops_the_site():
+    with pytest.raises(SystemExit, match="01_theory: a claim does not hold: PCA"):
+        pages.claims_of("01_theory", notebook(claim(verdict="fails")))
+
+
+def test_claims_page_counts_and_leaves_out_exercises():
+    books = {"01_theory": notebook(claim(), claim(verdict="unanswered", value=None, statement="exercise"))}
+    page = pages.claims_page(pages.claims_of("01_theory", books["01_theory"]), books)
+    assert "| holds | 1 |" in page and "| not tested here | 0 |" in page and "1 more checks" in page
+    assert "| exercise |" not in page
+
+
+def test_chapters_are_listed_with_their_promise():
+    values = pages.chapter_values({"01_theory": notebook()})
+    assert values == {"chapters": "1. [Theory](../notebooks/01_theory.ipynb). A promise.", "chapter count": "One"}
+
+
+def test_a_missing_notebook_is_named(tmp_path):
+    with pytest.raises(SystemExit, match="03_none.ipynb"):
+        pages.read(tmp_path / "03_none.ipynb")
+
+
+def test_missing_benchmark_is_said(tmp_path):
+    assert pages.benchmark(tmp_path / "none.tsv") == ["not recorded", "not recorded"]
+
+
+def test_a_broken_link_stops_the_build_and_is_named(tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "_config.yml").write_text("title: broken\nonly_build_toc_files: true\n")
+    (site / "_toc.yml").write_text("format: jb-book\nroot: index\n")
+    (site / "index.md").write_text("# Broken\n\n{doc}`nowhere`\n")
+    with pytest.raises(SystemExit, match=r"index\.md:3: WARNING.*nowhere"):
+        stage.build(site)
+    assert not (tmp_path / "html").exists()
+
+
+def test_lock_file_names_no_host():
+    assert "://" not in (ROOT / "book/npm/package-lock.json").read_text()
+
+
+def test_node_comes_from_the_wheel_where_it_is_missing(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert node.system_npm() is None
+    command, environment = node.wheel_npm()
+    run = subprocess.run([*command, "--version"], env=environment, capture_output=True, text=True)
+    assert re.match(r"\d+\.\d+", run.stdout), run.stderr
