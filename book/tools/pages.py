@@ -79,11 +79,10 @@ def promise(notebook: dict) -> str:
 
 
 def chapter_values(notebooks: dict[str, dict]) -> dict[str, str]:
-    """What the first page says of the chapters: their list, with links and promises, and their number."""
-    lines = [f"{number}. {link(name, notebooks)}. {promise(notebooks[name])}" for number, name in enumerate(notebooks, 1)]
-    count = len(notebooks)
-    word = dict(enumerate("Zero One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve Thirteen".split())).get(count)
-    return {"chapters": "\n".join(lines), "chapter count": word or str(count)}
+    """What the first page says of the chapters: their list with links and promises, and their number."""
+    lines = [f"{link(name, notebooks)}. {promise(book)}" for name, book in notebooks.items()]
+    numbered = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
+    return {"chapters": numbered, "chapters today": f"{len(notebooks)} of 13 chapters"}
 
 
 def escaped(text: str) -> str:
@@ -153,7 +152,11 @@ def benchmark(path: Path) -> list[str]:
 
 def status_page(profile: str, notebooks: dict[str, dict], benchmarks: Path) -> str:
     """What ran where: versions, processor, and each chapter's seconds, memory and data."""
-    machine = [["Python", platform.python_version()], ["processor", escaped(processor())], ["system", platform.system()]]
+    machine = [
+        ["Python", platform.python_version()],
+        ["processor", escaped(processor())],
+        ["system", platform.system()],
+    ]
     runs = [
         [link(name, notebooks), *benchmark(benchmarks / f"{name}.tsv"), escaped("; ".join(data_lines(book))) or "none"]
         for name, book in notebooks.items()

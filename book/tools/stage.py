@@ -51,7 +51,7 @@ def mirror(site: Path) -> None:
 
 
 def write_notebook(path: Path, notebook: dict) -> None:
-    """Write a chapter with its claims as printed lines, which the site shows as one block; the claims page has the rest."""
+    """Write a chapter with its claims as printed lines, which the site shows as one block."""
     for output in pages.outputs(notebook):
         if pages.MIME in output.get("data", {}):
             line = "".join(output["data"]["text/plain"])
@@ -92,7 +92,9 @@ def build(site: Path) -> Path:
     options = ["build", "-q", "-n", "-W", "--keep-going", "--path-output", str(scratch), str(site)]
     run = subprocess.run([sys.executable, "-c", code, *options], cwd=site, capture_output=True, text=True)
     if run.returncode:
-        raise SystemExit(f"site: the build stopped; each warning is an error\n{troubles(run.stdout + run.stderr, site)}")
+        raise SystemExit(
+            f"site: the build stopped; each warning is an error\n{troubles(run.stdout + run.stderr, site)}"
+        )
     shutil.rmtree(html, ignore_errors=True)
     shutil.move(scratch / "_build/html", html)
     return html
