@@ -73,9 +73,9 @@ def title(notebook: dict) -> str:
 
 
 def promise(notebook: dict) -> str:
-    """The chapter's promise: the first paragraph below its title."""
+    """The chapter's promise: the first sentence below its title."""
     match = re.search(r"^# .+\n\s*\n(?P<first>[^#!<|].*(?:\n\S.*)*)", prose(notebook), re.MULTILINE)
-    return " ".join(match["first"].split()) if match else ""
+    return re.split(r"(?<=[.!?])\s", " ".join(match["first"].split()))[0] if match else ""
 
 
 def chapter_values(notebooks: dict[str, dict]) -> dict[str, str]:
