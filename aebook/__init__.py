@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keep what compiled libraries log while they load (TensorFlow's greeting) out of the notebook; errors still raise."""
+    """Keep what compiled libraries log while they load out of the notebook; errors still raise."""
     saved = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

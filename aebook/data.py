@@ -105,15 +105,15 @@ def load(name: str, n_train: int | None = None, n_valid: int | None = None, sour
                 raise DataError(str(error)) from error
             source, reason = "embedded", f" ({error.reason})"
     if source == "embedded":
-        split = _split(*_stand_in(name), n_train, n_valid, STAND_INS[name] + reason, missing=TITLES[name])
+        split = _split(_stand_in(name), n_train, n_valid, STAND_INS[name] + reason, missing=TITLES[name])
     else:
-        split = _split(*_published(name), n_train, n_valid, TITLES[name])
+        split = _split(_published(name), n_train, n_valid, TITLES[name])
     print(split)
     return split
 
 
 def available() -> dict[str, str]:
-    """Say for each data set whether `load` would use the "full" files or the "embedded" stand-in, without the network."""
+    """Say for each data set whether `load` would take the "full" files or the "embedded" stand-in; asks no network."""
     here = {name: all((cache() / name / file).exists() for file in FILES[name]) for name in FILES}
     return {name: _chosen(name, "auto").replace("auto", "full" if here[name] else "embedded") for name in FILES}
 
@@ -267,15 +267,9 @@ def _stratified(labels: np.ndarray, size: int) -> np.ndarray:
 
 
 def _split(
-    x: np.ndarray,
-    y: np.ndarray,
-    x_test: np.ndarray,
-    y_test: np.ndarray,
-    n_train: int | None,
-    n_valid: int | None,
-    source: str,
-    missing: str | None = None,
+    arrays: tuple[np.ndarray, ...], n_train: int | None, n_valid: int | None, source: str, missing: str | None = None
 ) -> Split:
+    x, y, x_test, y_test = arrays
     n_valid = (STAND_IN_VALID if missing else 5_000) if n_valid is None else n_valid
     if not 0 <= n_valid < len(x):
         raise ValueError(f"n_valid={n_valid:,} of {len(x):,} training images ({source})")

@@ -1,4 +1,4 @@
-"""Reconstruction losses in the units of the book: summed over pixels, one number an image; Keras averages over images."""
+"""Reconstruction losses in the units of the book: summed over pixels, one number an image; Keras averages those."""
 
 from typing import Any
 

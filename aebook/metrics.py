@@ -68,12 +68,8 @@ def neighbour_accuracy(codes: np.ndarray, labels: np.ndarray, k: int = 10) -> fl
     """
     if not 0 < k < len(codes):
         raise ValueError(f"k={k} neighbours among {len(codes)} codes")
+    classes, index = np.unique(labels, return_inverse=True)
     _, near = KDTree(codes).query(codes, k + 1)
-    others = near[near != np.arange(len(codes))[:, None]] if _finds_itself(near) else near[:, :k].ravel()
-    votes = labels[others.reshape(len(codes), -1)[:, :k]]
-    counts = np.stack([(votes == c).sum(axis=1) for c in np.unique(labels)], axis=1)
-    return float(np.mean(np.unique(labels)[counts.argmax(axis=1)] == labels))
-
-
-def _finds_itself(near: np.ndarray) -> bool:
-    return bool((near == np.arange(len(near))[:, None]).any(axis=1).all())
+    others = np.array([row[row != i][:k] for i, row in enumerate(near)])  # a code is not its own neighbour
+    votes = (index[others][..., None] == np.arange(len(classes))).sum(axis=1)
+    return float(np.mean(votes.argmax(axis=1) == index))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 IMAGE = (28, 28, 1)
@@ -76,6 +77,25 @@ def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu"
     decoder += [layers.Conv2DTranspose(width, activation=activation, **conv)]
     decoder += [layers.Conv2DTranspose(1, activation="sigmoid", name="pixels", **conv)]
     return _autoencoder(IMAGE, encoder, decoder, "convolutional")
+
+
+def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str = "gelu") -> Autoencoder:
+    """Begin as PCA and learn the rest: a linear code, and a decoder that adds a hidden layer's correction (chapter 02).
+
+    pca: anything with `mean` (784,), `components` (784, n) and `variances` (n,), such as `baselines.PCA`; n >= code_size.
+    The code starts as PCA's, each number scaled to variance one; the correction starts at zero; the pixels are clipped
+    to [0, 1]. Untrained, the model therefore answers what PCA with code_size numbers answers, clipped.
+    """
+    scale, axes = np.sqrt(pca.variances[:code_size]) + 1e-6, pca.components[:, :code_size]
+    code, back = layers.Dense(code_size, name="code"), layers.Dense(_pixels(), name="pca")
+    z = layers.Input((code_size,))
+    correction = layers.Dense(_pixels(), use_bias=False, kernel_initializer="zeros", name="correction")
+    pixels = layers.Add()([back(z), correction(layers.Dense(hidden, activation)(z))])
+    pixels = layers.Reshape(IMAGE)(layers.ReLU(max_value=1.0, name="pixels")(pixels))
+    encoder = keras.Sequential([layers.Input(IMAGE), layers.Flatten(), code], name="encoder")
+    code.set_weights([axes / scale, -(pca.mean @ axes) / scale])
+    back.set_weights([(axes * scale).T, pca.mean])
+    return Autoencoder(encoder, keras.Model(z, pixels, name="decoder"), name="residual")
 
 
 def _autoencoder(shape: tuple[int, ...], encoder: list[Any], decoder: list[Any], name: str) -> Autoencoder:

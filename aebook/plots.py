@@ -12,10 +12,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # Okabe & Ito (2008): told apart with any kind of colour vision; ordered so that neighbours differ in lightness too.
-PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#8C6BB1", "#999999", "#F0E442"]
-STYLE = {
+PALETTE = ["#0072B2", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#8C6BB1", "#000000", "#D55E00", "#999999", "#F0E442"]
+STYLE: Any = {
     "axes.prop_cycle": plt.cycler(color=PALETTE),
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -33,7 +34,7 @@ def show_image(image: np.ndarray, title: str = "", note: str = "") -> Figure:
     return image_rows({"": [image]}, title, note, size=2.4)
 
 
-def image_rows(rows: Mapping[str, Sequence[np.ndarray]], title: str = "", note: str = "", size: float = 0.9) -> Figure:
+def image_rows(rows: Mapping[str, Any], title: str = "", note: str = "", size: float = 0.9) -> Figure:
     """Draw labelled rows of images, all on the scale from 0 (white) to 1 (black).
 
     rows: name -> images (h, w) or (h, w, 1), as many in each row. size: inches an image.
@@ -94,14 +95,20 @@ def denoising_rows(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """Draw clean images, the noisy ones, and one row for each way to denoise them (name -> images). Taught in chapter 05."""
+    """Draw clean images, the noisy ones, and one row for each way to denoise them.
+
+    denoised: name -> images. Taught in chapter 05.
+    """
     rows = {"clean": clean, "noisy": noisy, **denoised}
     return image_rows({name: images[:n_images] for name, images in rows.items()}, title, note)
 
 
 def features(weights: np.ndarray, columns: int = 10, title: str = "", note: str = "") -> Figure:
-    """Draw one picture per unit: weights (units, h, w), zero in grey, scaled to each unit's largest weight. Taught in chapter 01."""
-    scale = np.abs(weights).max(axis=(1, 2), keepdims=True) + 1e-12
+    """Draw one picture per unit: weights (units, h, w), zero in grey, scaled to each unit's largest weight.
+
+    Taught in chapter 01.
+    """
+    scale = np.maximum(np.abs(weights).max(axis=(1, 2), keepdims=True), 1e-12)
     return sheet(0.5 + weights / (2 * scale), columns=columns, title=title, note=note)
 
 
@@ -120,7 +127,7 @@ def history(histories: Any, title: str = "", note: str = "", ylabel: str = "loss
             axis.plot(epochs, one.valid, "-", color=color, label=f"{name} validation".strip())
             axis.plot(one.best_epoch, one.valid[one.best_epoch - 1], "o", color=color)
         axis.set(xlabel="epoch", ylabel=ylabel)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend()
         return _finish(figure, title, note)
 
@@ -134,7 +141,10 @@ def curves(
     ylabel: str = "",
     log: str = "",
 ) -> Figure:
-    """Draw lines over the same x, each labelled at its right end. log: the axes on a logarithmic scale, "x", "y" or "xy"."""
+    """Draw lines over the same x, each labelled at its right end.
+
+    log: the axes on a logarithmic scale, "x", "y" or "xy".
+    """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
         for (name, y), color in zip(lines.items(), _colors(len(lines)), strict=True):
@@ -152,12 +162,15 @@ def curves(
 def latent_scatter(
     codes: np.ndarray, labels: np.ndarray, names: Sequence[str] = (), title: str = "", note: str = ""
 ) -> Figure:
-    """Draw two-number codes (n, 2) coloured by class, each class named at its median. names: of the classes. Taught in chapter 01."""
+    """Draw two-number codes (n, 2) coloured by class, each class named at its median.
+
+    names: of the classes. Taught in chapter 01.
+    """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.0, 5.0), layout="constrained")
         for value, color in zip(np.unique(labels), _colors(len(np.unique(labels))), strict=True):
             of_class = codes[labels == value]
-            axis.scatter(*of_class.T, s=5, color=color, alpha=0.5, linewidths=0)
+            axis.scatter(of_class[:, 0], of_class[:, 1], s=5, color=color, alpha=0.5, linewidths=0)
             axis.annotate(
                 names[value] if len(names) else str(value), np.median(of_class, axis=0), ha="center", va="center",
                 weight="bold", bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": color, "alpha": 0.85},
@@ -188,7 +201,7 @@ def latent_grid(
 
 
 def architecture(model: Any, title: str = "", note: str = "") -> Figure:
-    """Draw a model's layers from left to right: height for the numbers that leave the layer (log scale), parameters below.
+    """Draw a model's layers from left to right: height for the numbers that leave it (log scale), parameters below.
 
     model: a built Keras model; models inside it are opened. Needs no Graphviz. Taught in chapter 02.
     """

@@ -73,7 +73,7 @@ class SubclassedAutoencoder(keras.Model):
 
 @keras.saving.register_keras_serializable("aebook")
 class PublishedKL(keras.layers.Layer):
-    """Source E's KL term: 5e-4 times a mean, and the formula for a log variance applied to a log deviation (chapter 11)."""
+    """Source E's KL term: 5e-4 times a mean, the formula for a log variance given a log deviation (chapter 11)."""
 
     def call(self, inputs: list[Any]) -> list[Any]:
         """Add the term to the loss and hand the inputs on."""
@@ -115,7 +115,7 @@ def _gaussian() -> keras.Model:
 
 
 def _pooled(widths: tuple[int, int, int], ups: tuple[int, int, int], name: str) -> keras.Model:
-    """Build the model that C and E share: three pooled convolutions down, three upsampled ones (the last *valid*) up."""
+    """Build what C and E share: three pooled convolutions down, three upsampled ones (the last *valid*) up."""
     relu = {"kernel_size": 3, "activation": "relu"}
     stack: list[Any] = [layers.Input((28, 28, 1))]
     for width in widths:
@@ -136,7 +136,7 @@ def _salt_pepper() -> keras.Model:
 def _stacked() -> keras.Model:
     return keras.Sequential([
         layers.Input((28, 28)), layers.Flatten(),
-        layers.Dense(392, activation="selu"), layers.Dense(196, activation="selu"), layers.Dense(392, activation="selu"),
+        *(layers.Dense(units, activation="selu") for units in (392, 196, 392)),
         layers.Dense(784, activation="sigmoid"), layers.Reshape((28, 28)),
     ], name="d_stacked")  # fmt: skip
 
@@ -152,8 +152,9 @@ def _tied() -> keras.Model:
 def _text() -> keras.Model:
     same = {"kernel_size": 3, "padding": "same"}
     return keras.Sequential([
-        layers.Input((258, 540, 1)), layers.Conv2D(64, activation="relu", **same), layers.MaxPooling2D(2, padding="same"),
-        layers.Conv2D(64, activation="relu", **same), layers.UpSampling2D(2), layers.Conv2D(1, activation="sigmoid", **same),
+        layers.Input((258, 540, 1)), layers.Conv2D(64, activation="relu", **same), layers.MaxPooling2D(2),
+        layers.Conv2D(64, activation="relu", **same), layers.UpSampling2D(2),
+        layers.Conv2D(1, activation="sigmoid", **same),
     ], name="e_text")  # fmt: skip
 
 

@@ -64,23 +64,25 @@ def fit(
     Taught in chapter 02.
     """
     (x, y), valid = _pairs(data)
-    if len(x) == 0 or len(valid[0]) == 0 or epochs < 1:
+    if min(len(x), len(valid[0]), epochs) < 1:
         raise ValueError(
             f"{len(x)} training and {len(valid[0])} validation examples for {epochs} epochs: need at least one each"
         )
     keras.utils.set_random_seed(seed)
+    batches = epochs * math.ceil(len(x) / batch_size)
     if optimizer is None:
-        steps = epochs * math.ceil(len(x) / batch_size)
-        optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps))
-    recorder = _Recorder(epochs, math.ceil(len(x) / batch_size), patience)
+        optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, batches))
+    recorder = _Recorder(patience)
     recorder.history.precision = _choose(precision, model)
+    options = {"batch_size": batch_size, "epochs": epochs, "verbose": 0, "validation_data": valid}
+    callbacks = [recorder, _Bar(batches)] if somebody_watches() else [recorder]
     with _Precision(model, recorder.history.precision):
         model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # XLA is slower on processors
-        model.fit(
-            x, y, batch_size=batch_size, epochs=epochs, validation_data=valid, verbose=0,
-            validation_batch_size=max(batch_size, 512), callbacks=[recorder],
-        )  # fmt: skip
-    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # forget what was traced in the training precision
+        try:
+            model.fit(x, y, validation_batch_size=max(batch_size, 512), callbacks=callbacks, **options)
+        finally:  # also when the reader interrupts: the best epoch so far is not lost
+            recorder.restore()
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # forget what was traced in the other precision
     return recorder.history
 
 
@@ -134,19 +136,13 @@ class _Precision:
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Times the epochs, shows the bar, stops on NaN, keeps the best weights."""
+    """Times the epochs, stops on NaN, keeps the best weights."""
 
-    def __init__(self, epochs: int, steps: int, patience: int | None) -> None:
+    def __init__(self, patience: int | None) -> None:
         super().__init__()
         self.history = History()
-        self.patience = patience or epochs
+        self.patience = patience or math.inf
         self.best_weights: list[np.ndarray] = []
-        self.bar = tqdm(total=epochs * steps, unit="batch", leave=False, disable=not somebody_watches())
-        if self.bar.disable:  # Keras waits for the device after every batch unless nobody asks to be told
-            self.on_train_batch_end = super().on_train_batch_end
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.bar.update()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.start = time.perf_counter()
@@ -154,26 +150,42 @@ class _Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         history = self.history
         history.seconds.append(time.perf_counter() - self.start)
-        for losses, name in ((history.train, "loss"), (history.valid, "val_loss")):
-            losses.append(float(logs[name]))
+        history.train.append(float(logs["loss"]))
+        history.valid.append(float(logs["val_loss"]))
         self._require_finite(epoch + 1)
-        self.bar.set_description(f"epoch {epoch + 1}: train {history.train[-1]:.4g}, valid {history.valid[-1]:.4g}")
         if history.valid[-1] <= min(history.valid):
             history.best_epoch, self.best_weights = epoch + 1, self.model.get_weights()
         self.model.stop_training = epoch + 1 - history.best_epoch >= self.patience
 
-    def on_train_end(self, logs: Any = None) -> None:
-        self.bar.close()
-        self.model.set_weights(self.best_weights)
+    def restore(self) -> None:
+        if self.best_weights:
+            self.model.set_weights(self.best_weights)
 
     def _require_finite(self, epoch: int) -> None:
-        if not math.isfinite(self.history.train[-1] + self.history.valid[-1]):
-            self.bar.close()
+        train, valid = self.history.train[-1], self.history.valid[-1]
+        if not math.isfinite(train + valid):
             raise TrainingError(
-                f"the loss is {self.history.train[-1]} in training and {self.history.valid[-1]} in validation"
-                f" after epoch {epoch}\n  Try a learning rate ten times smaller, precision='float32', or"
+                f"the loss is {train} in training and {valid} in validation after epoch {epoch}\n"
+                "  Try a learning rate ten times smaller, precision='float32', or"
                 " optimizer=keras.optimizers.Adam(clipnorm=1.0); check that the data are finite and within [0, 1]."
             )
+
+
+class _Bar(keras.callbacks.Callback):
+    """One progress bar over all batches of all epochs."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__()
+        self.bar = tqdm(total=batches, unit="batch", leave=False)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.bar.set_description(f"epoch {epoch + 1}: train {logs['loss']:.4g}, valid {logs['val_loss']:.4g}")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.bar.close()
 
 
 def somebody_watches() -> bool:

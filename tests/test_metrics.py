@@ -1,0 +1,70 @@
+"""Metrics against scikit-image, scikit-learn, SciPy and arithmetic on paper."""
+
+import numpy as np
+import pytest
+from scipy.stats import bernoulli, ortho_group
+from skimage.metrics import peak_signal_noise_ratio
+from sklearn.neighbors import KNeighborsClassifier
+
+from aebook import metrics
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    return rng.random((5, 28, 28, 1), "float32"), rng.random((5, 28, 28, 1), "float32")
+
+
+def test_mse_and_sse_by_hand():
+    x, x_hat = np.zeros((2, 2, 2)), np.array([[[1, 0], [0, 0]], [[2, 0], [0, 1]]])
+    assert metrics.mse(x, x_hat) == 6 / 8
+    assert metrics.sse(x, x_hat) == (1 + 5) / 2
+
+
+def test_psnr_equals_scikit_image(pair):
+    assert metrics.psnr(*pair) == pytest.approx(peak_signal_noise_ratio(*pair, data_range=1.0), rel=1e-6)
+    assert metrics.psnr(pair[0], pair[0]) == np.inf
+
+
+@pytest.mark.parametrize("metric", [metrics.mse, metrics.sse, metrics.psnr])
+def test_shapes_that_would_broadcast_are_refused(metric, pair):
+    with pytest.raises(ValueError, match="shapes differ"):
+        metric(pair[0], pair[1][:1])
+
+
+def test_cross_entropy_floor_is_the_entropy_of_a_bernoulli_variable():
+    grey = np.array([0.0, 0.1, 0.5, 0.9, 1.0])
+    assert metrics.cross_entropy_floor(grey) == pytest.approx(np.mean([bernoulli(p).entropy() for p in grey]))
+    assert metrics.cross_entropy_floor(np.array([0.0, 1.0])) == 0
+    with pytest.raises(ValueError, match="defined on"):
+        metrics.cross_entropy_floor(np.array([-0.1, 0.5]))
+
+
+def test_principal_angles_of_known_subspaces():
+    basis = ortho_group.rvs(6, random_state=0)
+    mixing = np.random.default_rng(0).normal(size=(3, 3))
+    assert metrics.principal_angles(basis[:, :3], basis[:, :3] @ mixing) == pytest.approx([0, 0, 0], abs=1e-5)
+    turned = np.cos(0.3) * basis[:, [2]] + np.sin(0.3) * basis[:, [3]]
+    assert metrics.principal_angles(basis[:, :3], np.hstack([basis[:, :2], turned]))[-1] == pytest.approx(
+        np.degrees(0.3)
+    )
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_neighbour_accuracy_equals_scikit_learn_leaving_one_out(duplicates):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, 90) * 4
+    codes = rng.normal(size=(90, 2)) + labels[:, None] * 0.3
+    if duplicates:
+        codes[60:] = 7.0  # thirty codes in one place: the nearest need not be oneself
+        labels[60:] = 4
+    keep = [np.arange(90) != i for i in range(90)]
+    model = KNeighborsClassifier(5)
+    expected = np.mean([model.fit(codes[k], labels[k]).predict(codes[[i]])[0] == labels[i] for i, k in enumerate(keep)])
+    assert metrics.neighbour_accuracy(codes, labels, k=5) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_neighbour_accuracy_refuses_impossible_k(k):
+    with pytest.raises(ValueError, match="neighbours among 4"):
+        metrics.neighbour_accuracy(np.eye(4), np.arange(4), k=k)

@@ -1,0 +1,136 @@
+"""Figures show what they are given: read back from the figure, not from a file."""
+
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from aebook import models, plots
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.random((12, 28, 28, 1), "float32")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def shown(figure):
+    return [axis.images[0].get_array() for axis in figure.axes if axis.images]
+
+
+def words(figure):
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    return texts + [axis.get_title(loc) for axis in figure.axes for loc in ("left", "center")]
+
+
+def test_every_figure_carries_its_finding_and_its_source():
+    figure = plots.show_image(IMAGES[0], "A cloud of dots", "noise, fast")
+    assert figure.get_suptitle() == "A cloud of dots" and figure.get_supxlabel() == "noise, fast"
+    np.testing.assert_array_equal(shown(figure)[0], IMAGES[0, ..., 0])
+
+
+def test_reconstructions_stand_below_their_originals():
+    figure = plots.show_reconstructions({"half": lambda x: x / 2, "none": lambda x: x * 0}, IMAGES, n_images=3)
+    rows = shown(figure)
+    np.testing.assert_array_equal(rows[1], IMAGES[1, ..., 0])
+    np.testing.assert_array_equal(rows[3 + 1], IMAGES[1, ..., 0] / 2)
+    assert not rows[6 + 1].any() and len(rows) == 9
+    assert [axis.get_ylabel() for axis in figure.axes[::3]] == ["original", "half", "none"]
+
+
+def test_a_keras_model_may_be_shown_directly():
+    model = models.linear(2)
+    rows = shown(plots.show_reconstructions(model, IMAGES, n_images=2))
+    np.testing.assert_allclose(rows[2], model.predict(IMAGES[:1], verbose=0)[0, ..., 0], atol=1e-5)
+
+
+def test_all_images_share_one_scale():
+    figure = plots.denoising_rows(IMAGES, IMAGES * 0.1, {"model": IMAGES}, n_images=2)
+    assert {axis.images[0].get_clim() for axis in figure.axes} == {(0, 1)} and len(shown(figure)) == 6
+
+
+def test_rows_of_different_length_are_refused():
+    with pytest.raises(ValueError, match=r"\[1, 2\] images"):
+        plots.image_rows({"a": IMAGES[:1], "b": IMAGES[:2]})
+
+
+def test_a_sheet_labels_each_image():
+    figure = plots.sheet(IMAGES, [f"n{i}" for i in range(12)], columns=5)
+    assert len(shown(figure)) == 12 and len(figure.axes) == 15 and "n11" in words(figure)
+
+
+def test_features_are_scaled_to_their_own_largest_weight():
+    weights = np.stack([np.eye(4), -100 * np.eye(4), np.zeros((4, 4))])
+    first, second, third = shown(plots.features(weights))
+    assert (
+        (first.max(), first.min()) == (1.0, 0.5) and (second.max(), second.min()) == (0.5, 0.0) and (third == 0.5).all()
+    )
+
+
+def test_history_draws_both_losses_and_the_kept_epoch():
+    run = SimpleNamespace(train=[3, 2, 1], valid=[4, 2.5, 3], best_epoch=2)
+    axis = plots.history({"a": run, "b": run}).axes[0]
+    lines = [line.get_ydata().tolist() for line in axis.lines]
+    assert lines[:3] == [[3, 2, 1], [4, 2.5, 3], [2.5]] and len(lines) == 6
+    assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == ["a training", "a validation"]
+    assert len(plots.history(run).axes[0].lines) == 3
+
+
+def test_curves_are_labelled_where_they_end():
+    axis = plots.curves([2, 8], {"PCA": [0.4, 0.1], "model": [0.3, 0.2]}, log="xy", ylabel="MSE").axes[0]
+    assert [(text.get_text(), text.xy) for text in axis.texts] == [("PCA", (8, 0.1)), ("model", (8, 0.2))]
+    assert (axis.get_xscale(), axis.get_yscale(), axis.get_ylabel()) == ("log", "log", "MSE")
+
+
+def test_latent_scatter_names_each_class_at_its_median():
+    codes, labels = RNG.normal(size=(30, 2)), np.arange(30) % 3
+    axis = plots.latent_scatter(codes, labels, names=["shoe", "bag", "coat"]).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["shoe", "bag", "coat"]
+    np.testing.assert_allclose(axis.texts[1].xy, np.median(codes[labels == 1], axis=0))
+    assert sum(len(points.get_offsets()) for points in axis.collections) == 30
+    assert plots.latent_scatter(codes, labels).axes[0].texts[2].get_text() == "2"
+
+
+def test_latent_grid_has_the_second_number_upwards():
+    def decoder(codes):
+        return np.broadcast_to((codes[:, 0] + 10 * codes[:, 1])[:, None, None, None], (len(codes), 2, 2, 1))
+
+    mosaic = shown(plots.latent_grid(decoder, (0, 2), (0, 1), n=3))[0]
+    np.testing.assert_allclose(mosaic[::2, ::2], [[10, 11, 12], [5, 6, 7], [0, 1, 2]])
+
+
+def test_architecture_writes_shapes_and_parameters_of_inner_layers():
+    figure = plots.architecture(models.linear(8))
+    assert {"28×28×1", "8", "784", "6,280", "7,056"} <= set(words(figure))
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["Flatten", "Dense", "Dense", "Reshape"]
+    assert figure.get_suptitle() == "13,336 parameters"
+
+
+def test_a_table_reads_as_text_and_as_html():
+    table = plots.table([{"model": "PCA <30>", "MSE": 0.0156789, "weights": 12345}], caption="Test & tell")
+    assert str(table).splitlines()[1:] == ["model     MSE      weights", "PCA <30>  0.01568  12,345"]
+    markup = table._repr_html_()
+    assert "<caption>Test &amp; tell</caption>" in markup and '<th scope="row">PCA &lt;30&gt;</th>' in markup
+
+
+@pytest.mark.parametrize("rows", [[], [{"a": 1}, {"a": 1, "b": 2}]])
+def test_tables_of_no_width_or_two_are_refused(rows):
+    with pytest.raises(ValueError, match="one width"):
+        plots.table(rows)
+
+
+def luminance(color):
+    return np.dot(
+        np.where((c := np.array(to_rgb(color))) <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4),
+        [0.2126, 0.7152, 0.0722],
+    )
+
+
+def test_neighbours_in_the_palette_differ_in_lightness():
+    steps = np.abs(np.diff([luminance(color) for color in plots.PALETTE[:8]]))
+    assert len(set(plots.PALETTE)) == 10 and steps.min() > 0.05

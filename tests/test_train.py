@@ -1,0 +1,123 @@
+"""Training: learns, repeats itself, keeps the best, stops on nonsense, says nothing to machines."""
+
+import sys
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from aebook import models, train
+
+RNG = np.random.default_rng(0)
+LATENT = RNG.random((400, 3)).astype("float32")
+IMAGES = (LATENT @ RNG.random((3, 784)).astype("float32") / 3).reshape(-1, 28, 28, 1)
+SPLIT = SimpleNamespace(x_train=IMAGES[:300], x_valid=IMAGES[300:])
+
+
+def fitted(**options):
+    train.keras.utils.set_random_seed(1)
+    model = models.linear(4)
+    return model, train.fit(model, SPLIT, **{"epochs": 4, "batch_size": 32, **options})
+
+
+def test_training_learns_and_writes_down_every_epoch():
+    model, history = fitted(epochs=8)
+    assert history.train[-1] < history.train[0] / 2
+    assert len(history.train) == len(history.valid) == len(history.seconds) == 8
+    assert all(seconds > 0 for seconds in history.seconds)
+    x_hat = model.predict(SPLIT.x_valid, verbose=0)
+    assert np.mean((x_hat - SPLIT.x_valid) ** 2) == pytest.approx(min(history.valid), rel=1e-4)
+
+
+def test_the_same_seed_repeats_and_another_does_not():
+    first, second, third = (fitted(seed=seed)[1].valid for seed in (0, 0, 1))
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+    assert not np.allclose(first, third, rtol=1e-5)
+
+
+def test_the_best_epoch_is_kept_and_patience_stops():
+    downhill_then_up = keras.optimizers.schedules.PiecewiseConstantDecay([29], [0.05, -0.05])  # ten steps an epoch
+    model, history = fitted(epochs=30, patience=2, optimizer=keras.optimizers.SGD(downhill_then_up))
+    assert (history.best_epoch, len(history.valid)) == (3, 5)
+    x_hat = model.predict(SPLIT.x_valid, verbose=0)
+    assert np.mean((x_hat - SPLIT.x_valid) ** 2) == pytest.approx(min(history.valid), rel=1e-4)
+
+
+def test_inputs_and_targets_may_differ():
+    train.keras.utils.set_random_seed(0)
+    model = models.linear(4)
+    x, y = IMAGES, IMAGES[:, ::-1]
+    history = train.fit(model, ((x[:300], y[:300]), (x[300:], y[300:])), epochs=20, batch_size=32)
+    assert np.mean((model.predict(x[300:], verbose=0) - y[300:]) ** 2) == pytest.approx(min(history.valid), rel=1e-4)
+    assert min(history.valid) < np.mean((x[300:] - y[300:]) ** 2)
+
+
+def test_a_loss_that_is_not_a_number_stops_with_advice():
+    with pytest.raises(train.TrainingError, match=r"after epoch 1\n.*learning rate ten times smaller"):
+        fitted(optimizer=keras.optimizers.SGD(1e30))
+
+
+@pytest.mark.parametrize("options", [{"epochs": 0}, {"precision": "float16"}])
+def test_impossible_options_are_refused(options):
+    with pytest.raises(ValueError, match=r"epochs|unknown precision"):
+        fitted(**options)
+
+
+def test_bfloat16_is_for_training_only(monkeypatch):
+    seen = []
+
+    class Spy(keras.layers.Dense):
+        def call(self, inputs):
+            seen.append(keras.backend.standardize_dtype(inputs.dtype))
+            return super().call(inputs)
+
+    encoder = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), Spy(4)])
+    decoder = keras.Sequential([keras.Input((4,)), Spy(784), keras.layers.Reshape((28, 28, 1))])
+    model = models.Autoencoder(encoder, decoder)
+    seen.clear()
+    history = train.fit(model, SPLIT, epochs=2, precision="mixed_bfloat16")
+    assert history.precision == "mixed_bfloat16" and history.valid[-1] < history.valid[0]
+    assert seen[:2] == ["bfloat16", "float32"]  # all but the last layer with weights
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    seen.clear()
+    assert model.predict(SPLIT.x_valid, verbose=0).dtype == "float32" and set(seen) == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"), [("flags: sse amx_bf16", "mixed_bfloat16"), ("flags: sse", "float32")]
+)
+def test_auto_takes_bfloat16_for_convolutions_where_the_processor_has_it(processor, expected, monkeypatch):
+    monkeypatch.setattr(train.Path, "read_text", lambda self: processor)
+    monkeypatch.setattr(train.Path, "exists", lambda self: True)
+    assert train._choose("auto", models.convolutional(8)) == expected == train.best_precision()
+    assert train._choose("auto", models.linear(8)) == "float32"
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((8, 0), "mixed_bfloat16"), ((7, 5), "float32")])
+def test_auto_asks_the_gpu_first(capability, expected, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"] if kind == "GPU" else [])
+    details = {"compute_capability": capability}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert train.best_precision() == expected
+
+
+def test_the_bar_shows_for_people_and_hides_from_machines(monkeypatch, capsys):
+    monkeypatch.setattr(train, "somebody_watches", lambda: False)
+    fitted()
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(train, "somebody_watches", lambda: True)
+    fitted()
+    assert "epoch 4: train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_person_is_whoever_can_be_asked(asks, monkeypatch):
+    shell = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=asks))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert train.somebody_watches() is asks
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: asks))
+    assert train.somebody_watches() is asks
