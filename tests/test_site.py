@@ -177,8 +177,10 @@ def test_heaviest_page(visit, capsys):
     """Without figures, gzipped, the heaviest page stays below 1.2 MB."""
     weight = {page: visit(page, "wide-light").weight / 1e6 for page in PAGES}
     heaviest = max(weight, key=weight.get)
+    line = f"heaviest page: {heaviest}, {weight[heaviest]:.2f} MB gzipped without figures"
+    (ROOT / "_build/committed/weight.txt").write_text(f"{line}\n")  # where parallel workers swallow what is printed
     with capsys.disabled():
-        print(f"\nheaviest page: {heaviest}, {weight[heaviest]:.2f} MB gzipped without figures")
+        print(f"\n{line}")
     assert weight[heaviest] <= 1.2
 
 
