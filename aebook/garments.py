@@ -264,6 +264,7 @@ def draw(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     `CLASSES`, in Fashion-MNIST's order; their counts differ by one at most. Factors are independent and uniform in
     [0, 1], columns in the order of `FACTORS`. `render(labels, factors)` gives the images again.
     Raises ValueError when n is below 1 or seed is negative.
+    The chapters' Fashion-MNIST (Xiao, Rasul and Vollgraf 2017) where that can't be had.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
