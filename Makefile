@@ -56,7 +56,7 @@ chapters: $(BOOK)
 
 gpu: $(BOOK)
 	@$(PY) -c "import sys, tensorflow as tf; tf.config.list_physical_devices('GPU') or sys.exit('TensorFlow lists no GPU')"
-	@TF_FORCE_GPU_ALLOW_GROWTH=true $(MAKE) run PROFILE=full
+	@$(MAKE) run PROFILE=full
 
 nbval: $(TESTS)
 	@$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600 notebooks

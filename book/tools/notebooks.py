@@ -1,8 +1,8 @@
 """Keep the committed notebooks clean, run them, and spread the repository's address.
 
-    python book/tools/notebooks.py tidy [--check] [NOTEBOOK ...]    clean; with --check only say what is off
-    python book/tools/notebooks.py run [NOTEBOOK ...]               execute with the fast profile, in place, and clean
-    python book/tools/notebooks.py address                          write the address in _config.yml everywhere
+python book/tools/notebooks.py tidy [--check] [NOTEBOOK ...]    clean; with --check only say what is off
+python book/tools/notebooks.py run [NOTEBOOK ...]               execute with the fast profile, in place, and clean
+python book/tools/notebooks.py address                          write the address in _config.yml everywhere
 """
 
 import argparse
@@ -23,15 +23,20 @@ TEMPLATE = "00_template"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"},
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "pygments_lexer": "ipython3",
+    },
 }
-SETUP = '''try:
+SETUP = """try:
     import aebook
 except ModuleNotFoundError:  # a fresh machine, such as Colab
     %pip install -q "aebook @ git+{address}"
     import aebook
 
-aebook.setup(seed=0)'''
+aebook.setup(seed=0)"""
 
 
 # ---- reading
@@ -208,9 +213,11 @@ def run(path: Path) -> None:
     """Execute a committed notebook with the fast profile, in place."""
     import run_chapter
 
-    build = ROOT / "_build" / "chapters"
-    run_chapter.run(path, build / path.name, profile("fast").get(path.stem, {}), log=build / f"{path.stem}.log")
-    path.write_bytes((build / path.name).read_bytes())
+    log = ROOT / "_build" / "chapters" / f"{path.stem}.log"
+    try:
+        run_chapter.run(path, path, profile("fast").get(path.stem, {}), log)
+    except run_chapter.ChapterError as error:
+        sys.exit(str(error))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,10 +16,11 @@ import traceback
 from pathlib import Path
 
 import nbformat
-import notebooks
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+
+import notebooks
 
 CHAPTER_LIMIT = 3600  # seconds; the full profile's chapters take up to 20 minutes on two cores
 START_LIMIT = 120  # seconds for a kernel to start
@@ -110,13 +111,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run(options.source, options.target, options.parameters, options.log, options.limit)
     except ChapterError as error:
-        print(error, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{error}\n")  # in one piece: other chapters write at the same time
         return 1
     seconds, memory = time.monotonic() - start, peak_memory()
     if options.benchmark:
         options.benchmark.parent.mkdir(parents=True, exist_ok=True)
         options.benchmark.write_text(f"s\tmax_rss\n{seconds:.1f}\t{memory:.0f}\n")
-    print(f"{options.source.stem}: {seconds:.0f} s, {memory / 1000:.1f} GB", flush=True)
+    sys.stdout.write(f"{options.source.stem}: {seconds:.0f} s, {memory / 1000:.1f} GB\n")
     return 0
 
 
