@@ -1,0 +1,33 @@
+"""How the notebooks are compared, and how test workers share the processor."""
+
+import os
+from typing import Any
+
+import nbval.plugin
+import pytest
+
+# Beside the printed text, a cell's output holds these; what they say is printed as well, or is not to be compared.
+NOT_COMPARED = ("stderr", "text/html", "image/svg+xml", "application/vnd.aebook.claim+json")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker, and the kernels it starts, its share of the cores."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+
+def _do_nothing(*arguments: Any) -> None:
+    pass
+
+
+_plain_init = nbval.plugin.IPyNbFile.__init__
+
+
+def _init(self: nbval.plugin.IPyNbFile, *arguments: Any, **options: Any) -> None:
+    _plain_init(self, *arguments, **options)
+    self.skip_compare = (*self.skip_compare, *NOT_COMPARED)
+
+
+nbval.plugin.IPyNbFile.__init__ = _init
+# The bar on coverage is for the tests of the package; the chapters shall not help to reach it.
+nbval.plugin.setup_coverage = nbval.plugin.teardown_coverage = _do_nothing
