@@ -14,6 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+# Load the backend now: a first figure would load it within rc_context, which takes back the interactive mode that the
+# notebooks' backend sets, and no later figure would be shown.
+plt.draw_if_interactive()
+
 # Okabe & Ito (2008): told apart with any kind of colour vision; ordered so that neighbours differ in lightness too.
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#8C6BB1", "#000000", "#D55E00", "#999999", "#F0E442"]
 STYLE: Any = {
@@ -134,22 +138,24 @@ def history(histories: Any, title: str = "", note: str = "", ylabel: str = "loss
 
 def curves(
     x: Sequence[float],
-    lines: Mapping[str, Sequence[float]],
+    lines: Mapping[str, Any],
     title: str = "",
     note: str = "",
     xlabel: str = "",
     ylabel: str = "",
     log: str = "",
 ) -> Figure:
-    """Draw lines over the same x, each labelled at its right end.
+    """Draw lines over the same x, each labelled at its right end; points are marked where they are few.
 
+    lines: name -> values over x, or a pair of sequences (own x, values).
     log: the axes on a logarithmic scale, "x", "y" or "xy".
     """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-        for (name, y), color in zip(lines.items(), _colors(len(lines)), strict=True):
-            axis.plot(x, y, "o-", color=color, markersize=4)
-            axis.annotate(name, (x[-1], y[-1]), (6, 0), textcoords="offset points", color=color, va="center")
+        for (name, line), color in zip(lines.items(), _colors(len(lines)), strict=True):
+            own_x, y = line if isinstance(line, tuple) else (x, line)
+            axis.plot(own_x, y, "o-" if len(y) < 20 else "-", color=color, markersize=4)
+            axis.annotate(name, (own_x[-1], y[-1]), (6, 0), textcoords="offset points", color=color, va="center")
         if "x" in log:
             axis.set_xscale("log", base=2)
             axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
