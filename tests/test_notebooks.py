@@ -23,6 +23,7 @@ CHAPTERS = notebooks.chapters()
 ALL = [notebooks.TEMPLATE, *CHAPTERS]
 SECTIONS = ["Objectives", "Takeaways", "Exercises", "References"]
 BASELINES = r"\bPCA\b|\bmean_image\b"
+WRONG = ["-12345.678", "98765.4"]  # answers that no exercise may accept
 PROSE = (4, 7)  # words a line of code; a theory chapter may have more
 
 each = pytest.mark.parametrize("name", ALL)
@@ -175,9 +176,8 @@ def test_title_promise_and_picture_come_first(name: str) -> None:
 def test_the_sections_of_the_contract_stand_in_order(name: str) -> None:
     found = [title for title in headings(read(name)) if title in SECTIONS]
     assert found == SECTIONS
-    assert "**Prerequisites" in section(read(name), "Objectives") and re.search(
-        r"minutes|seconds", section(read(name), "Objectives")
-    )
+    start = "\n".join(markdown(read(name))[:4])
+    assert re.search(r"Prerequisites|Before you start", start) and re.search(r"\bminutes?\b", start)
     assert any("claimed" in title for title in headings(read(name))), "what the source claimed, and what we measured"
     assert "doi.org/" in section(read(name), "References")
 
@@ -269,8 +269,8 @@ json.dump(found, sys.stdout)
 
 
 @cache
-def outcomes(name: str) -> list[tuple[list[str], list[str], list[str]]]:
-    """For each exercise, error and output of its check after the starter, a wrong answer, and the solution."""
+def outcomes(name: str) -> list[tuple[list[str], list[list[str]], list[str]]]:
+    """For each exercise, error and output of its check after the starter, the wrong answers, and the solution."""
     notebook = read(name)
     tagged = {tag: [cell.source for cell in notebooks.tagged(notebook, tag)] for tag in ("exercise", "exercise-check")}
     opening = [
@@ -281,7 +281,7 @@ def outcomes(name: str) -> list[tuple[list[str], list[str], list[str]]]:
         for starter, check, solution in zip(
             tagged["exercise"], tagged["exercise-check"], solutions(notebook), strict=True
         )
-        for answer in (starter, starter.replace("...", "-12345.678"), textwrap.dedent(solution))
+        for answer in (starter, *(starter.replace("...", wrong) for wrong in WRONG), textwrap.dedent(solution))
     ]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], input=json.dumps([opening, trials]), capture_output=True, text=True,
@@ -289,7 +289,8 @@ def outcomes(name: str) -> list[tuple[list[str], list[str], list[str]]]:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout[done.stdout.index("[[") :])
-    return [tuple(found[i : i + 3]) for i in range(0, len(found), 3)]
+    size = 2 + len(WRONG)
+    return [(found[i], found[i + 1 : i + size - 1], found[i + size - 1]) for i in range(0, len(found), size)]
 
 
 @each
@@ -300,8 +301,9 @@ def test_an_open_exercise_says_so(name: str) -> None:
 
 @each
 def test_a_wrong_answer_is_refused(name: str) -> None:
-    for number, (_, (error, _), _) in enumerate(outcomes(name), 1):
-        assert error, f"exercise {number} of {name} accepts -12345.678"
+    for number, (_, trials, _) in enumerate(outcomes(name), 1):
+        for wrong, (error, _) in zip(WRONG, trials, strict=True):
+            assert error, f"exercise {number} of {name} accepts {wrong}"
 
 
 @each
