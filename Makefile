@@ -27,7 +27,7 @@ help:
 book: $(BOOK)
 	@$(PY) -m aebook data
 	@$(SNAKE) site || { echo 'make book: stopped; the messages above name the chapter or the page' >&2; exit 1; }
-	@echo 'read it:  make serve PROFILE=$(PROFILE)'
+	@echo 'read it:  make serve$(if $(filter-out fast,$(PROFILE)), PROFILE=$(PROFILE))'
 
 test: $(TESTS)
 	@$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600 \
@@ -75,7 +75,7 @@ address: $(BOOK)
 
 # opencv-python links libGL, which slim machines and containers lack; its headless build serves pyimgaug as well.
 $(BOOK): requirements.txt constraints.txt pyproject.toml | .venv/bin/python
-	@echo 'installing into .venv (about 1.5 GB; once)'
+	@echo 'installing into .venv (about 1.5 GB, some minutes, once)'
 	@$(PIP) $(CONSTRAINTS) -r requirements.txt $(EXTRA)
 	@$(PY) -m pip --disable-pip-version-check uninstall --quiet --yes opencv-python
 	@$(PIP) $(CONSTRAINTS) --no-deps --force-reinstall opencv-python-headless
