@@ -255,7 +255,7 @@ def _stand_in(name: str) -> tuple[np.ndarray, ...]:
 
 
 def _scaled(images: np.ndarray) -> np.ndarray:
-    return (images[..., None] / np.float32(255)).astype("float32")
+    return (images[..., None] / np.float32(255)).astype("float32", copy=False)
 
 
 def _stratified(labels: np.ndarray, size: int) -> np.ndarray:
@@ -279,4 +279,5 @@ def _split(
             f"n_train={n_train:,}, but {source} has {end:,} training images beside {n_valid:,} for validation"
         )
     chosen = slice(0, end) if n_train is None else _stratified(y[:end], n_train)
-    return Split(x[chosen], y[chosen], x[end:], y[end:], x_test, y_test, source, missing)
+    x_valid = x[end:] if n_train is None else x[end:].copy()  # a view would keep all of x in memory
+    return Split(x[chosen], y[chosen], x_valid, y[end:], x_test, y_test, source, missing)

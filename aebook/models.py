@@ -82,11 +82,11 @@ def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu"
 def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str = "gelu") -> Autoencoder:
     """Begin as PCA and learn the rest: a linear code, and a decoder that adds a hidden layer's correction (chapter 02).
 
-    pca: anything with `mean` (784,), `components` (784, n) and `variances` (n,), such as `baselines.PCA`; n >= code_size.
+    pca: anything with mean (784,), components (784, n) and variances (n,), such as `baselines.PCA`; n >= code_size.
     The code starts as PCA's, each number scaled to variance one; the correction starts at zero; the pixels are clipped
     to [0, 1]. Untrained, the model therefore answers what PCA with code_size numbers answers, clipped.
     """
-    scale, axes = np.sqrt(pca.variances[:code_size]) + 1e-6, pca.components[:, :code_size]
+    scale, axes = np.sqrt(np.maximum(pca.variances[:code_size], 1e-12)), pca.components[:, :code_size]
     code, back = layers.Dense(code_size, name="code"), layers.Dense(_pixels(), name="pca")
     z = layers.Input((code_size,))
     correction = layers.Dense(_pixels(), use_bias=False, kernel_initializer="zeros", name="correction")
