@@ -11,7 +11,7 @@ PROFILE = config.get("profile", "fast")
 BUILD = f"_build/{PROFILE}"
 CHAPTERS = notebooks.chapters()
 PARAMETERS = notebooks.profile(PROFILE)
-THREADS = 1  # a chapter's share of --cores
+THREADS = max(1, (workflow.cores or 1) // len(CHAPTERS))  # a chapter's share of the cores
 LIMIT = {"fast": 600, "full": 3600}.get(PROFILE, 3600)  # seconds a chapter may take
 
 
