@@ -36,9 +36,7 @@ def check(
     _require_band(statement, low, high)
     value, (lowest, highest) = float(value), (-np.inf if low is None else low, np.inf if high is None else high)
     holds = bool(lowest <= value <= highest)  # false for NaN
-    found = (
-        f"{value:.4g} in [{_end(low)}, {_end(high)}]" if holds else f"{value:.6g} not in [{_end(low)}, {_end(high)}]"
-    )
+    found = f"{_number(value, 4 if holds else 6)} {'in' if holds else 'not in'} [{_end(low)}, {_end(high)}]"
     stored = value if np.isfinite(value) else None  # JSON has neither NaN nor infinity
     _report(statement, "holds" if holds else "fails", found, value=stored, low=low, high=high)
     if not holds:
@@ -46,7 +44,11 @@ def check(
 
 
 def _end(limit: float | None) -> str:
-    return "…" if limit is None else f"{limit:.6g}"
+    return "…" if limit is None else _number(limit, 6)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.{digits}g}"  # a count is shown in full
 
 
 def _require_band(statement: str, low: float | None, high: float | None) -> None:

@@ -24,6 +24,11 @@ def test_a_value_outside_raises_with_claim_value_and_band(capsys, value):
     assert capsys.readouterr().out.startswith("✗ ")
 
 
+def test_counts_are_written_out(capsys):
+    check("parameters", 543_904, low=543_904, high=1e6)
+    assert capsys.readouterr().out == "✓ parameters | 543,904 in [543,904, 1,000,000]\n"
+
+
 def test_truth_values_need_no_band():
     check("it is so", np.bool_(True))
     with pytest.raises(ClaimError):

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -122,9 +121,8 @@ def test_seconds_and_the_kernels_peak_memory_are_recorded(book: Path) -> None:
 
 def test_a_chapter_is_stopped_at_its_limit(book: Path) -> None:
     write(book / "notebooks/one.ipynb", "import time; time.sleep(0.1)", "while True:\n    pass")
-    start = time.monotonic()
     status, printed = chapter(book, "--limit", "5")
-    assert status == 1 and time.monotonic() - start < 40
+    assert status == 1
     assert "one stopped in code cell 3: while True:" in printed and "5 s were used up" in printed
 
 

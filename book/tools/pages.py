@@ -28,16 +28,21 @@ class Claim:
     def band(self) -> str:
         """The band in words."""
         if self.low is None:
-            return "" if self.high is None else f"at most {self.high:.6g}"
+            return "" if self.high is None else f"at most {number(self.high, 6)}"
         if self.high is None:
-            return f"at least {self.low:.6g}"
-        return "true" if self.low == self.high == 1 else f"{self.low:.6g} to {self.high:.6g}"
+            return f"at least {number(self.low, 6)}"
+        return f"{number(self.low, 6)} to {number(self.high, 6)}" if self.low != self.high else number(self.low, 6)
 
     def measured(self) -> str:
         """The value and its band in words, or why there is none."""
         if self.value is None:
             return f"*{self.found}*"
-        return "**true**" if self.band() == "true" else f"**{self.value:.4g}** (band: {self.band()})"
+        return f"**{number(self.value)}** (band: {self.band()})"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number for a table; a count is written out."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.{digits}g}"
 
 
 def outputs(notebook: dict) -> list[dict]:
@@ -123,8 +128,7 @@ def claim_row(claim: Claim) -> list[str]:
     """One row of the claims page."""
     if claim.value is None:
         return [escaped(claim.statement), "–", "–", escaped(claim.found)]
-    value = "true" if claim.band() == "true" else f"{claim.value:.4g}"
-    return [escaped(claim.statement), value, claim.band(), claim.verdict]
+    return [escaped(claim.statement), number(claim.value), claim.band(), claim.verdict]
 
 
 def processor() -> str:
@@ -143,11 +147,11 @@ def version(package: str) -> str:
 
 
 def benchmark(path: Path) -> list[str]:
-    """Seconds and peak memory of one chapter, from the table that Snakemake writes."""
+    """Seconds, peak memory and processor of one chapter's run, from the table that run_chapter.py writes."""
     if not path.exists():
-        return ["not recorded", "not recorded"]
-    row = list(csv.DictReader(path.open(), delimiter="\t"))[-1]
-    return [f"{float(row['s']):.0f}", f"{float(row['max_rss']):,.0f}" if row["max_rss"] != "-" else "not recorded"]
+        return ["not recorded"] * 3
+    row = next(csv.DictReader(path.open(encoding="utf-8"), delimiter="\t"))
+    return [f"{float(row['s']):.0f}", f"{float(row['max_rss']):,.0f}", escaped(row["processor"])]
 
 
 def status_page(profile: str, notebooks: dict[str, dict], benchmarks: Path) -> str:
@@ -166,11 +170,9 @@ def status_page(profile: str, notebooks: dict[str, dict], benchmarks: Path) -> s
             "# Status of this site\n",
             f"Built from the `{profile}` notebooks with the versions below.\n",
             "## Chapters\n",
-            table(["chapter", "seconds", "peak memory, MB", "data"], runs),
+            table(["chapter", "seconds", "peak memory, MB", "processor", "data"], runs),
             "## Machine and versions\n",
-            "These describe the machine that built the site; chapters taken from the repository ran elsewhere.\n"
-            if profile == "committed"
-            else "",
+            "These describe the machine that built the site; where the chapters ran stands in the table above.\n",
             table(["what", "version"], machine + [[name, version(name)] for name in PACKAGES]),
         ]
     )

@@ -36,7 +36,12 @@ def run(source: Path, target: Path, parameters: dict[str, object], log: Path, li
     limit: seconds for the whole chapter; no cell may outlast what is left of it.
     Raises ChapterError.
     """
-    partial, deadline = log.with_suffix(".ipynb").resolve(), time.monotonic() + limit
+    partial, begun = log.with_suffix(".ipynb").resolve(), []
+
+    def left(cell: NotebookNode) -> int:
+        begun.append(time.monotonic())  # the first cell starts the clock, when the kernel is up
+        return max(1, int(begun[0] + limit - begun[-1]))
+
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
     partial.unlink(missing_ok=True)
@@ -50,7 +55,7 @@ def run(source: Path, target: Path, parameters: dict[str, object], log: Path, li
             progress_bar=False,
             start_timeout=START_LIMIT,
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
-            timeout_func=lambda cell: max(1, int(deadline - time.monotonic())),
+            timeout_func=left,
             cwd=str(source.resolve().parent),
         )
     except Exception as error:

@@ -7,6 +7,7 @@ The staged copy keeps the repository's paths, so that the table of contents and 
 """
 
 import argparse
+import base64
 import json
 import re
 import shutil
@@ -61,6 +62,14 @@ def write_notebook(path: Path, notebook: dict) -> None:
     path.write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
 
 
+def write_picture(folder: Path, name: str, notebook: dict) -> None:
+    """Write the result picture of this run, which stands at the chapter's head."""
+    for cell in notebook["cells"]:
+        if "result" in cell["metadata"].get("tags", []):
+            pictures = [o["data"]["image/png"] for o in cell["outputs"] if "image/png" in o.get("data", {})]
+            (folder / f"{name}.png").write_bytes(base64.b64decode("".join(pictures[0])))
+
+
 def write_pages(site: Path, profile: str, notebooks: dict[str, dict]) -> None:
     """Write the computed pages and fill the others' placeholders."""
     claims = [claim for name, notebook in notebooks.items() for claim in pages.claims_of(name, notebook)]
@@ -80,6 +89,7 @@ def stage(profile: str) -> Path:
     mirror(site)
     write_pages(site, profile, notebooks)
     for name, notebook in notebooks.items():
+        write_picture(site / "book/images", name, notebook)
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
     return site
 
