@@ -333,7 +333,9 @@ def test_a_missing_notebook_is_named(tmp_path):
 
 
 def test_missing_benchmark_is_said(tmp_path):
-    assert pages.benchmark(tmp_path / "none.tsv") == ["not recorded", "not recorded"]
+    assert pages.benchmark(tmp_path / "none.tsv") == ["not recorded"] * 3
+    (tmp_path / "one.tsv").write_text("s\tmax_rss\tprocessor\n41.6\t1234.5\tA|B 9000\n")
+    assert pages.benchmark(tmp_path / "one.tsv") == ["42", "1,234", "A\\|B 9000"]
 
 
 def test_a_broken_link_stops_the_build_and_is_named(tmp_path):

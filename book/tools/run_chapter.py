@@ -21,6 +21,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 import notebooks
+import pages
 
 CHAPTER_LIMIT = 3600  # seconds; the full profile's chapters take up to 20 minutes on two cores
 START_LIMIT = 120  # seconds for a kernel to start
@@ -121,7 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
     seconds, memory = time.monotonic() - start, peak_memory()
     if options.benchmark:
         options.benchmark.parent.mkdir(parents=True, exist_ok=True)
-        options.benchmark.write_text(f"s\tmax_rss\n{seconds:.1f}\t{memory:.0f}\n")
+        row = f"s\tmax_rss\tprocessor\n{seconds:.1f}\t{memory:.0f}\t{pages.processor()}\n"
+        options.benchmark.write_text(row, encoding="utf-8")
     sys.stdout.write(f"{options.source.stem}: {seconds:.0f} s, {memory / 1000:.1f} GB\n")
     return 0
 
