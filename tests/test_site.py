@@ -97,6 +97,7 @@ class Visit:
     formulas: tuple[int, int] = (0, 0)
     unrendered: list[str] = field(default_factory=list)
     width: int = 0
+    left: float = 0  # where the leftmost formula begins
     axe: list[str] = field(default_factory=list)
 
 
@@ -139,6 +140,8 @@ def observe(browser, url: str, screen: str) -> Visit:
     visit.formulas = tuple(tab.evaluate("['.math', 'mjx-container'].map(s => document.querySelectorAll(s).length)"))
     wrong = "mjx-merror, mjx-mtext[style*=red]"
     visit.unrendered = tab.evaluate(f"[...document.querySelectorAll('{wrong}')].map(e => e.parentElement.outerHTML)")
+    lefts = "[...document.querySelectorAll('.math')].map(e => (e.querySelector('mjx-math') || e).getBoundingClientRect().left)"
+    visit.left = min(tab.evaluate(lefts), default=0)
     visit.width = tab.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
     visit.axe = violations(tab)
     if screen == "wide-light":
@@ -166,6 +169,7 @@ def test_page_renders(visit, page, screen):
     assert not seen.troubles
     assert not [url for url in seen.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     assert seen.width <= SCREENS[screen][0], "the page scrolls sideways"
+    assert seen.left >= 0, "a formula begins outside the page"
     assert not seen.axe
 
 

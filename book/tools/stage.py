@@ -15,9 +15,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 import node
 import pages
-import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
