@@ -140,7 +140,7 @@ def observe(browser, url: str, screen: str) -> Visit:
     visit.formulas = tuple(tab.evaluate("['.math', 'mjx-container'].map(s => document.querySelectorAll(s).length)"))
     wrong = "mjx-merror, mjx-mtext[style*=red]"
     visit.unrendered = tab.evaluate(f"[...document.querySelectorAll('{wrong}')].map(e => e.parentElement.outerHTML)")
-    lefts = "[...document.querySelectorAll('.math')].map(e => (e.querySelector('mjx-math') || e).getBoundingClientRect().left)"
+    lefts = "[...document.querySelectorAll('mjx-math')].map(e => e.getBoundingClientRect().left)"
     visit.left = min(tab.evaluate(lefts), default=0)
     visit.width = tab.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
     visit.axe = violations(tab)
