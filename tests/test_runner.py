@@ -116,12 +116,8 @@ def test_seconds_and_the_kernels_peak_memory_are_recorded(book: Path) -> None:
     write(book / "notebooks/one.ipynb", "block = bytearray(400_000_000)", "del block")
     assert chapter(book, "--benchmark", "out/one.tsv")[0] == 0
     names, values = [line.split("\t") for line in (book / "out/one.tsv").read_text().splitlines()]
-    assert (
-        names == ["s", "max_rss", "processor"]
-        and values[2]
-        and 0 < float(values[0]) < 60
-        and 400 < float(values[1]) < 900
-    )
+    assert names == ["s", "max_rss", "processor"] and values[2]
+    assert 0 < float(values[0]) < 60 and 400 < float(values[1]) < 700
 
 
 def test_a_chapter_is_stopped_at_its_limit(book: Path) -> None:

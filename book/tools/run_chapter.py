@@ -97,9 +97,9 @@ def _is_ours(cell: NotebookNode) -> bool:
 
 
 def peak_memory() -> float:
-    """Peak memory in MB: of this process and of the largest child, which is the kernel."""
+    """Peak memory in MB of the largest child that has ended, which is the kernel."""
     unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
-    return sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
 
 
 def main(arguments: list[str] | None = None) -> int:
