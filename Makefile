@@ -9,7 +9,8 @@ PIP     := .venv/bin/python -m pip --disable-pip-version-check install --quiet
 PY      := .venv/bin/python
 BOOK    := .venv/installed-book
 TESTS   := .venv/installed-tests
-PYTEST   = $(PY) -m pytest -n 2 --dist loadfile
+PYTEST   = $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
+           --nbval-cell-timeout 600
 # Snakemake compares contents, so a fresh checkout's dates do not count; what runs is the notebook, not this file.
 SNAKE    = $(PY) -m snakemake --cores $(CORES) --keep-going --quiet all --nolock --rerun-incomplete \
            --rerun-triggers mtime params input --config profile=$(PROFILE) --
@@ -30,8 +31,7 @@ book: $(BOOK)
 	@echo 'read it:  make serve$(if $(filter-out fast,$(PROFILE)), PROFILE=$(PROFILE))'
 
 test: $(TESTS)
-	@$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600 \
-	  --cov=aebook --cov-fail-under=95 tests notebooks
+	@$(PYTEST) --cov=aebook --cov-fail-under=95 tests notebooks
 
 lab: $(BOOK)
 	@.venv/bin/jupyter lab notebooks
@@ -59,7 +59,7 @@ gpu: $(BOOK)
 	@$(MAKE) run PROFILE=full
 
 nbval: $(TESTS)
-	@$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600 notebooks
+	@$(PYTEST) -k ipynb tests notebooks
 
 links: $(BOOK)
 	@$(PY) book/tools/stage.py --profile committed
