@@ -12,7 +12,7 @@ def main(arguments: list[str] | None = None) -> None:
     commands.add_parser("data", help="fetch and verify the data sets; name the source that the chapters will use")
     parser.parse_args(arguments)
     for name in data.FILES:
-        data.load(name)
+        print(f"data: {data.resolve(name)}")
 
 
 if __name__ == "__main__":

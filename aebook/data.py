@@ -96,20 +96,30 @@ def load(name: str, n_train: int | None = None, n_valid: int | None = None, sour
     or, with "full", for files that cannot be fetched or stored.
     Taught in chapter 01.
     """
-    source, reason = _chosen(name, source), ""
-    if source != "embedded":
-        try:
-            fetch(name)
-        except _Unavailable as error:
-            if source == "full":
-                raise DataError(str(error)) from error
-            source, reason = "embedded", f" ({error.reason})"
-    if source == "embedded":
-        split = _split(_stand_in(name), n_train, n_valid, STAND_INS[name] + reason, missing=TITLES[name])
+    title = resolve(name, source)
+    if title == TITLES[name]:
+        split = _split(_published(name), n_train, n_valid, title)
     else:
-        split = _split(_published(name), n_train, n_valid, TITLES[name])
+        split = _split(_stand_in(name), n_train, n_valid, title, missing=TITLES[name])
     print(split)
     return split
+
+
+def resolve(name: str, source: str = "auto") -> str:
+    """Fetch the published files if they are wanted and missing; return the name of what `load` will use.
+
+    That is the data set's own name, or its stand-in's with the reason. Arguments and errors are those of `load`.
+    """
+    source = _chosen(name, source)
+    if source == "embedded":
+        return STAND_INS[name]
+    try:
+        fetch(name)
+    except _Unavailable as error:
+        if source == "full":
+            raise DataError(str(error)) from error
+        return f"{STAND_INS[name]} ({error.reason})"
+    return TITLES[name]
 
 
 def available() -> dict[str, str]:
