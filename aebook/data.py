@@ -193,7 +193,7 @@ def _download(name: str, folder: Path, files: list[str]) -> None:
         mirrors = _answering(MIRRORS[name], files[0])
         if not mirrors:
             silence.touch()
-            raise _Unavailable(name, f"no data host answered in {PATIENCE:.0f} s", remedy)
+            raise _Unavailable(name, f"no data host answered within {PATIENCE:.0f} s", remedy)
         for file in files:
             _retrieve(name, file, folder, mirrors, remedy)
     except OSError as error:

@@ -7,6 +7,8 @@ import nbval.plugin
 import pytest
 from nbval.kernel import RunningKernel
 
+from aebook import data
+
 # Beside the printed text, a cell's output holds these; what they say is printed as well, or is not to be compared.
 NOT_COMPARED = ("stderr", "text/html", "image/svg+xml", "application/vnd.aebook.claim+json")
 
@@ -15,6 +17,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give each worker, and the kernels it starts, its share of the cores."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    config.addinivalue_line("markers", "data: needs the published MNIST and Fashion-MNIST files; skipped without them")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs the published files where they are not."""
+    absent = [name for name, source in data.available().items() if source != "full"]
+    skip = pytest.mark.skip(reason=f"needs the published files of {' and '.join(absent)}: set AEBOOK_DATA_DIR")
+    for item in items if absent else ():
+        if item.get_closest_marker("data"):
+            item.add_marker(skip)
 
 
 def _do_nothing(*arguments: Any) -> None:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from aebook.layers import Sampling
 from aebook.sources import RECIPES
 
 PUBLISHED = {  # parameters, batch size, epochs
@@ -72,3 +73,9 @@ def test_the_kl_term_of_source_e_is_the_published_one():
     mean, s = keras.ops.convert_to_numpy(mean), keras.ops.convert_to_numpy(s)
     model(x)
     assert float(model.losses[0]) == pytest.approx(-5e-4 * np.mean(1 + s - mean**2 - np.exp(s)), rel=1e-4, abs=1e-9)
+
+
+def test_the_sampler_of_source_e_takes_a_log_deviation():
+    (sampler,) = [layer for layer in RECIPES["e-vae"].build().layers if isinstance(layer, Sampling)]
+    z = keras.ops.convert_to_numpy(sampler([np.zeros((20_000, 2), "float32"), np.full((20_000, 2), -1.0, "float32")]))
+    assert z.std() == pytest.approx(np.exp(-1.0), rel=0.02)
