@@ -63,7 +63,7 @@ nbval: $(TESTS)
 
 links: $(BOOK)
 	@$(PY) book/tools/stage.py --profile committed
-	@$(PY) -m jupyter_book build -q --builder linkcheck --path-output _build/links _build/committed/site
+	@.venv/bin/jupyter-book build -q --builder linkcheck --path-output _build/links _build/committed/site
 
 tidy: $(BOOK)
 	@$(PY) book/tools/notebooks.py tidy
