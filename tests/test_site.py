@@ -24,13 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book/tools"))
 
 import node  # noqa: E402 (found by the line above)
+import notebooks  # noqa: E402
 import pages  # noqa: E402
 import stage  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 REMEDY = "no Chromium here, so the site was not opened in a browser: apt-get install chromium"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-CHAPTERS = [f"notebooks/{name}" for name in stage.chapters()]
+CHAPTERS = [f"notebooks/{name}" for name in notebooks.chapters()]
 PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"]), "search", "genindex"]
 SCREENS = {"wide-light": (1280, 900, "light"), "narrow-dark": (360, 740, "dark")}
 every_page = pytest.mark.parametrize("page", PAGES)

@@ -18,28 +18,22 @@ from pathlib import Path
 import yaml
 
 import node
+import notebooks
 import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def chapters() -> list[str]:
-    """The notebooks' names in the order of _toc.yml."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-    return [Path(file).name for file in files if file.startswith("notebooks/")]
-
-
 def read_chapters(profile: str) -> dict[str, dict]:
     """The executed notebooks by name."""
     folder = ROOT / "notebooks" if profile == "committed" else ROOT / "_build" / profile / "notebooks"
-    return {name: pages.read(folder / f"{name}.ipynb") for name in chapters()}
+    return {name: pages.read(folder / f"{name}.ipynb") for name in notebooks.chapters()}
 
 
 def address() -> dict[str, str]:
     """What pages may name of the repository, all from _config.yml."""
     repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
-    url = repository["url"].rstrip("/")
+    url = notebooks.address()
     return {"repository": url, "repository name": url.rsplit("/", 1)[1], "branch": repository["branch"]}
 
 
@@ -71,25 +65,25 @@ def write_picture(folder: Path, name: str, notebook: dict) -> None:
             (folder / f"{name}.png").write_bytes(base64.b64decode("".join(pictures[0])))
 
 
-def write_pages(site: Path, profile: str, notebooks: dict[str, dict]) -> None:
+def write_pages(site: Path, profile: str, executed: dict[str, dict]) -> None:
     """Write the computed pages and fill the others' placeholders."""
-    claims = [claim for name, notebook in notebooks.items() for claim in pages.claims_of(name, notebook)]
-    values = {**address(), **pages.chapter_values(notebooks)}
+    claims = [claim for name, notebook in executed.items() for claim in pages.claims_of(name, notebook)]
+    values = {**address(), **pages.chapter_values(executed)}
     for path in (site / "book").glob("*.md"):
         text = pages.filled(path.read_text(encoding="utf-8"), values, claims, path.name)
         path.write_text(text, encoding="utf-8")
-    (site / "book/claims.md").write_text(pages.claims_page(claims, notebooks), encoding="utf-8")
-    status = pages.status_page(profile, notebooks, site.parent / "benchmarks")
+    (site / "book/claims.md").write_text(pages.claims_page(claims, executed), encoding="utf-8")
+    status = pages.status_page(profile, executed, site.parent / "benchmarks")
     (site / "book/status.md").write_text(status, encoding="utf-8")
 
 
 def stage(profile: str) -> Path:
     """Make the staged copy and return its folder."""
-    notebooks = read_chapters(profile)
+    executed = read_chapters(profile)
     site = ROOT / "_build" / profile / "site"
     mirror(site)
-    write_pages(site, profile, notebooks)
-    for name, notebook in notebooks.items():
+    write_pages(site, profile, executed)
+    for name, notebook in executed.items():
         write_picture(site / "book/images", name, notebook)
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
     return site
