@@ -5,7 +5,6 @@ Every page is opened twice, wide and light, narrow and dark, with all other host
 
 import functools
 import gzip
-import http.server
 import os
 import re
 import shutil
@@ -26,6 +25,7 @@ sys.path.insert(0, str(ROOT / "book/tools"))
 import node  # noqa: E402 (found by the line above)
 import notebooks  # noqa: E402
 import pages  # noqa: E402
+import serve  # noqa: E402
 import stage  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
@@ -49,26 +49,10 @@ def site() -> Path:
     return ROOT / "_build/committed/html"
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, and its 404.html where there is nothing, as GitHub Pages does."""
-
-    def log_message(self, *args):
-        pass
-
-    def send_error(self, code, message=None, explain=None):
-        body = Path(self.directory, "404.html").read_bytes()
-        self.send_response(code)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
 @pytest.fixture(scope="session")
 def address(site):
     """The address of a server on loopback."""
-    handler = functools.partial(Handler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with serve.Server(site) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

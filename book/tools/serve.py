@@ -6,20 +6,37 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A handler that keeps the terminal clean and knows JavaScript modules."""
-
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}  # noqa: RUF012
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder, and its 404.html where there is nothing, as GitHub Pages does; prints nothing."""
 
     def log_message(self, *arguments: object) -> None:
-        """Print nothing."""
+        """Keep the terminal clean."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with the site's own page."""
+        body = Path(self.directory, "404.html").read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one folder on loopback, on a port that is free."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+
+    def handle_error(self, *arguments: object) -> None:
+        """A reader who leaves before a page has arrived is no error."""
 
 
 def main(folder: Path) -> None:
     """Serve `folder` until Ctrl-C."""
     if not (folder / "index.html").exists():
         raise SystemExit(f"{folder} holds no site yet: run `make book` first")
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+    with Server(folder) as server:
         print(f"http://127.0.0.1:{server.server_port}/   (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()
