@@ -73,3 +73,23 @@ def neighbour_accuracy(codes: np.ndarray, labels: np.ndarray, k: int = 10) -> fl
     others = np.array([row[row != i][:k] for i, row in enumerate(near)])  # a code is not its own neighbour
     votes = (index[others][..., None] == np.arange(len(classes))).sum(axis=1)
     return float(np.mean(votes.argmax(axis=1) == index))
+
+
+def linear_probe(
+    codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray, c: float = 10.0
+) -> float:
+    """Share of test codes that a linear classifier, fitted to the training codes, puts into a wrong class.
+
+    codes: (images, latent), labels: (images,). Logistic regression on centred codes whose mean squared length is one,
+    so that the weight c of the data against the L2 penalty means the same for every code.
+    Raises ValueError when the codes are all the same.
+    Taught in chapter 03.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean = codes.mean(axis=0)
+    scale = np.sqrt(np.square(codes - mean).sum(axis=1).mean())
+    if not scale > 0:
+        raise ValueError("the codes are all the same: no classifier can tell them apart")
+    classifier = LogisticRegression(C=c, max_iter=1000).fit((codes - mean) / scale, labels)
+    return 1 - float(classifier.score((test_codes - mean) / scale, test_labels))

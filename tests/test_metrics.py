@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.stats import bernoulli, ortho_group
 from skimage.metrics import peak_signal_noise_ratio
 from sklearn.neighbors import KNeighborsClassifier
@@ -68,3 +69,29 @@ def test_neighbour_accuracy_equals_scikit_learn_leaving_one_out(duplicates):
 def test_neighbour_accuracy_refuses_impossible_k(k):
     with pytest.raises(ValueError, match="neighbours among 4"):
         metrics.neighbour_accuracy(np.eye(4), np.arange(4), k=k)
+
+
+def test_linear_probe_separates_what_a_plane_separates_and_nothing_else():
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(400, 2)) + 1e3  # far from the origin, and in units of a million
+    labels = (codes[:, 0] > codes[:, 1]).astype(int)
+    split = (1e6 * codes[:200], labels[:200], 1e6 * codes[200:], labels[200:])
+    assert metrics.linear_probe(*split, c=1e6) < 0.02
+    ring = (np.hypot(*(codes - 1e3).T) > 1).astype(int)
+    assert metrics.linear_probe(codes[:200], ring[:200], codes[200:], ring[200:]) > 0.25
+
+
+def test_linear_probe_is_the_minimum_of_the_logistic_loss():
+    """On one number and two classes the decision lies where SciPy's minimiser of the same loss puts it."""
+    rng = np.random.default_rng(1)
+    x, y = np.sort(rng.normal(size=60)), rng.integers(0, 2, 60) + 2
+    z = (x - x.mean()) / x.std()
+    sign = 2 * (y - 2) - 1
+    w, b = minimize(lambda p: 10 * np.logaddexp(0, -sign * (p[0] * z + p[1])).sum() + p[0] ** 2 / 2, [0, 0]).x
+    expected = np.mean((w * z + b > 0) != (y == 3))
+    assert metrics.linear_probe(x[:, None], y, x[:, None], y) == pytest.approx(expected)
+
+
+def test_linear_probe_refuses_a_constant_code():
+    with pytest.raises(ValueError, match="all the same"):
+        metrics.linear_probe(np.ones((4, 2)), np.array([0, 1, 0, 1]), np.ones((4, 2)), np.array([0, 1, 0, 1]))
