@@ -76,7 +76,7 @@ def test_linear_probe_separates_what_a_plane_separates_and_nothing_else():
     codes = rng.normal(size=(400, 2)) + 1e3  # far from the origin, and in units of a million
     labels = (codes[:, 0] > codes[:, 1]).astype(int)
     split = (1e6 * codes[:200], labels[:200], 1e6 * codes[200:], labels[200:])
-    assert metrics.linear_probe(*split, c=1e6) < 0.02
+    assert metrics.linear_probe(*split, c=1e6) < 0.05
     ring = (np.hypot(*(codes - 1e3).T) > 1).astype(int)
     assert metrics.linear_probe(codes[:200], ring[:200], codes[200:], ring[200:]) > 0.25
 
