@@ -26,5 +26,16 @@ def cross_entropy(x: Any, x_hat: Any) -> Any:
     return -_sum_pixels(x * ops.log(x_hat) + (1 - x) * ops.log(1 - x_hat))
 
 
+def contraction(code: Any, kernel: Any) -> Any:
+    """Squared Frobenius norm of the Jacobian of code = sigmoid(x @ kernel + bias) with respect to x, in closed form.
+
+    code: (batch, units) in (0, 1); kernel: (inputs, units) -> (batch,): summed over units and inputs, for each image.
+    Only for one sigmoid layer; any other encoder needs `autodiff.jacobian` or `autodiff.hutchinson`.
+    The penalty of the contractive autoencoder (Rifai et al. 2011). Taught in chapter 09.
+    """
+    lengths = ops.sum(ops.square(kernel), axis=0)  # squared length of each unit's weights: (units,)
+    return ops.sum(ops.square(code * (1 - code)) * lengths, axis=1)
+
+
 def _sum_pixels(values: Any) -> Any:
     return ops.sum(ops.reshape(values, (ops.shape(values)[0], -1)), axis=1)

@@ -6,7 +6,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
+
+from aebook import losses
+from aebook.layers import DenseTranspose
 
 IMAGE = (28, 28, 1)
 
@@ -24,9 +27,9 @@ class Autoencoder(keras.Model):
         self.encoder, self.decoder = encoder, decoder
         self.build((None, *encoder.input_shape[1:]))
 
-    def call(self, x: Any) -> Any:  # (batch, *image) -> (batch, *image)
-        """Reconstruct a batch of images."""
-        return self.decoder(self.encoder(x))
+    def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
+        """Reconstruct a batch of images; layers such as dropout learn from `training` that they are in training."""
+        return self.decoder(self.encoder(x, training=training), training=training)
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
@@ -38,6 +41,39 @@ class Autoencoder(keras.Model):
         """Rebuild the model from its two halves."""
         halves = {k: keras.saving.deserialize_keras_object(config.pop(k)) for k in ("encoder", "decoder")}
         return cls(**halves, **config)
+
+
+@keras.saving.register_keras_serializable("aebook")
+class Contractive(Autoencoder):
+    """One sigmoid layer each way, and the mean squared norm of the encoder's Jacobian in the loss (chapter 09).
+
+    code_size, weight, tied: see `contractive`. The penalty stands in `losses`, in training and in evaluation alike; as
+    a mean over images of `losses.contraction` it is the same for every batch size.
+    """
+
+    def __init__(self, code_size: int, weight: float, tied: bool, **options: Any) -> None:
+        self.options = {"code_size": code_size, "weight": weight, "tied": tied}  # before the model is built and called
+        code = layers.Dense(code_size, "sigmoid", name="code")
+        encoder = keras.Sequential([layers.Input(IMAGE), layers.Flatten(), code], name="encoder")
+        pixels = DenseTranspose(code, "sigmoid") if tied else layers.Dense(_pixels(), "sigmoid")
+        decoder = keras.Sequential([layers.Input((code_size,)), pixels, layers.Reshape(IMAGE)], name="decoder")
+        super().__init__(encoder, decoder, **options)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
+        """Reconstruct a batch of images and add the penalty to the losses."""
+        code = self.encoder(x)
+        norms = losses.contraction(code, self.encoder.layers[-1].kernel)
+        self.add_loss(self.options["weight"] * ops.mean(norms))
+        return self.decoder(code)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the numbers from which `from_config` builds anew, so that a tied kernel stays tied."""
+        return {"name": self.name, **self.options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Contractive":
+        """Build the model from its numbers."""
+        return cls(**config)
 
 
 def linear(code_size: int = 32, l2: float = 0.0) -> Autoencoder:
@@ -79,6 +115,26 @@ def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu"
     return _autoencoder(IMAGE, encoder, decoder, "convolutional")
 
 
+def stacked(
+    widths: Sequence[int] = (392, 196),
+    decoder: Sequence[int] | None = None,
+    activation: str = "selu",
+    initializer: str = "lecun_normal",
+) -> Autoencoder:
+    """Dense layers 784 -> widths -> decoder -> 784, each with the activation, sigmoid at the end (chapter 03).
+
+    widths: of the encoder's layers, outermost first; the last is the code. decoder: widths of the decoder's hidden
+    layers, innermost first; None mirrors the encoder. initializer: of all kernels before the last.
+    """
+    back = widths[-2::-1] if decoder is None else decoder
+
+    def dense(sizes: Sequence[int]) -> list[Any]:
+        return [layers.Dense(n, activation, kernel_initializer=initializer) for n in sizes]
+
+    pixels = [layers.Dense(_pixels(), "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
+    return _autoencoder(IMAGE, [layers.Flatten(), *dense(widths)], [*dense(back), *pixels], "stacked")
+
+
 def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str = "gelu") -> Autoencoder:
     """Begin as PCA and learn the rest: a linear code, and a decoder that adds a hidden layer's correction (chapter 02).
 
@@ -96,6 +152,47 @@ def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str =
     code.set_weights([axes / scale, -(pca.mean @ axes) / scale])
     back.set_weights([(axes * scale).T, pca.mean])
     return Autoencoder(encoder, keras.Model(z, pixels, name="decoder"), name="residual")
+
+
+def sparse(
+    code_size: int = 1024,
+    sparsity: Any = None,
+    activation: str | None = None,
+    mean: np.ndarray | None = None,
+    gain: float = 1.0,
+    bias: float = 0.0,
+) -> Autoencoder:
+    """One layer of code_size units, more than the image has pixels, and a linear decoder (chapter 08).
+
+    Each unit has a picture, its row of the decoder's kernel, which training keeps at length one: otherwise codes could
+    shrink, and pictures grow, to please a penalty.
+    sparsity: the layer behind the units that keeps most of them silent, such as `layers.KSparse`; None for none.
+    activation: of the units; linear for k-sparse, "relu" for L1, "sigmoid" for KL.
+    mean: (784,); with it a unit starts as activation(gain * picture . (x - mean) + bias), it looks for its own picture
+        (Gao et al. 2024), which leaves fewer units dead. Without, both kernels are drawn independently.
+    """
+    units = layers.Dense(code_size, activation, name="units")
+    pixels = layers.Dense(_pixels(), kernel_constraint=keras.constraints.UnitNorm(axis=1), name="pixels")
+    encoder = [layers.Flatten(), units, *([sparsity] if sparsity is not None else [])]
+    model = _autoencoder(IMAGE, encoder, [pixels, layers.Reshape(IMAGE)], "sparse")
+    if mean is not None:
+        pictures = pixels.get_weights()[0]
+        pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
+        units.set_weights([gain * pictures.T, bias - gain * pictures @ mean])
+        pixels.set_weights([pictures, mean])
+    return model
+
+
+def contractive(code_size: int = 256, weight: float = 0.1, tied: bool = True) -> Contractive:
+    """One sigmoid layer each way, 784 -> code_size -> 784, with the contraction penalty in its loss (chapter 09).
+
+    weight: of the penalty beside a reconstruction loss that is summed over the pixels, such as `losses.squared_error`.
+    tied: decode with the transposed kernel of the encoder; untied, the decoder can undo what the penalty does.
+    Raises ValueError for a negative weight.
+    """
+    if weight < 0:
+        raise ValueError(f"weight={weight}: a negative weight would reward a large Jacobian")
+    return Contractive(code_size, weight, tied, name="contractive")
 
 
 def _autoencoder(shape: tuple[int, ...], encoder: list[Any], decoder: list[Any], name: str) -> Autoencoder:

@@ -23,3 +23,16 @@ def test_cross_entropy_is_in_nats_and_summed_over_pixels():
 def test_cross_entropy_stays_finite_for_certain_mistakes():
     worst = ops.convert_to_numpy(losses.cross_entropy(np.ones((1, 2), "float32"), np.zeros((1, 2), "float32")))
     assert 2 * 15 < worst[0] < 2 * 17  # -log(1e-7) = 16.1 a pixel
+
+
+def test_contraction_is_the_jacobians_squared_norm_by_finite_differences():
+    kernel, bias, x = RNG.normal(size=(6, 4)), RNG.normal(size=4), RNG.random((3, 6))
+
+    def encode(points):
+        return 1 / (1 + np.exp(-(points @ kernel + bias)))
+
+    step = 1e-5 * np.eye(6)
+    slopes = [(encode(x + one) - encode(x - one)) / 2e-5 for one in step]  # for each input: (images, units)
+    expected = np.square(slopes).sum(axis=(0, 2))
+    found = ops.convert_to_numpy(losses.contraction(ops.convert_to_tensor(encode(x)), ops.convert_to_tensor(kernel)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

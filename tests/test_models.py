@@ -14,6 +14,8 @@ BUILDERS = [
     (lambda: models.linear(8), 784 * 8 + 8 + 8 * 784 + 784, 8),
     (lambda: models.vanilla(16, (100,)), 784 * 100 + 100 + 100 * 16 + 16 + 16 * 100 + 100 + 100 * 784 + 784, 16),
     (models.convolutional, None, 64),
+    (lambda: models.contractive(12), 784 * 12 + 12 + 784, 12),
+    (lambda: models.contractive(12, tied=False), 784 * 12 + 12 + 12 * 784 + 784, 12),
 ]
 
 
@@ -51,3 +53,37 @@ def test_the_residual_model_begins_as_pca_clipped():
     np.testing.assert_allclose(ops.convert_to_numpy(model(x)), expected.clip(0, 1), atol=1e-4)
     code = PCA.encode(x, 64) / np.sqrt(PCA.variances[:64])
     np.testing.assert_allclose(ops.convert_to_numpy(model.encoder(x)), code, atol=1e-3)
+
+
+def test_the_contraction_penalty_is_a_mean_over_images_whatever_the_batch():
+    model = models.contractive(5, weight=0.3)
+    kernel, bias = model.encoder.get_weights()
+    code = 1 / (1 + np.exp(-(X.reshape(3, 784) @ kernel + bias)))
+    norms = [np.square(kernel * slope).sum() for slope in code * (1 - code)]  # |J|^2 of each image, row by row
+    for n in (1, 3):
+        model(X[:n])
+        assert float(sum(model.losses)) == pytest.approx(0.3 * np.mean(norms[:n]), rel=1e-5)
+
+
+def test_the_contraction_penalty_is_part_of_the_evaluated_loss():
+    model = models.contractive(5, weight=2.0)
+    model.compile(loss="mse")
+    difference = model.evaluate(X, X, verbose=0) - float(np.square(X - ops.convert_to_numpy(model(X))).mean())
+    assert difference == pytest.approx(float(sum(model.losses)), rel=1e-4) and difference > 0.01
+
+
+def test_a_contractive_model_comes_back_with_its_weight_and_still_tied(tmp_path):
+    models.contractive(5, 0.25).save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    code = np.eye(5, dtype="float32")[:1]
+    before = ops.convert_to_numpy(loaded.decoder(code))
+    kernel = loaded.encoder.layers[-1].kernel
+    kernel.assign(-kernel)  # moves the decoder, too
+    after = ops.convert_to_numpy(loaded.decoder(code))
+    np.testing.assert_allclose(after, 1 - before, atol=1e-5)
+    assert loaded.options == {"code_size": 5, "weight": 0.25, "tied": True} and abs(after - before).max() > 0.01
+
+
+def test_a_negative_weight_is_refused():
+    with pytest.raises(ValueError, match="reward"):
+        models.contractive(weight=-0.1)
