@@ -43,8 +43,42 @@ class Autoencoder(keras.Model):
         return cls(**halves, **config)
 
 
+class _Rebuilt(Autoencoder):
+    """Saved as the arguments it is built from: halves saved one by one would each copy the kernel that they share."""
+
+    options: dict[str, Any]  # to be set before the model is built and called
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments from which `from_config` builds anew, so that a tied kernel stays tied."""
+        return {"name": self.name, **self.options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "_Rebuilt":
+        """Build the model from its arguments."""
+        return cls(**config)
+
+
 @keras.saving.register_keras_serializable("aebook")
-class Contractive(Autoencoder):
+class Tied(_Rebuilt):
+    """`stacked` whose decoder is the encoder's kernels transposed: half of the weights (chapter 04).
+
+    widths, activation, initializer, output: see `tied`.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], activation: str | None, initializer: str, output: str | None, **options: Any
+    ) -> None:
+        self.options = {"widths": list(widths), "activation": activation, "initializer": initializer, "output": output}
+        forth = [layers.Dense(n, activation, kernel_initializer=initializer) for n in widths]
+        encoder = keras.Sequential([layers.Input(IMAGE), layers.Flatten(), *forth], name="encoder")
+        back = [DenseTranspose(dense, activation) for dense in forth[:0:-1]]
+        pixels = [DenseTranspose(forth[0], output, name="pixels"), layers.Reshape(IMAGE)]
+        decoder = keras.Sequential([layers.Input((widths[-1],)), *back, *pixels], name="decoder")
+        super().__init__(encoder, decoder, **options)
+
+
+@keras.saving.register_keras_serializable("aebook")
+class Contractive(_Rebuilt):
     """One sigmoid layer each way, and the mean squared norm of the encoder's Jacobian in the loss (chapter 09).
 
     code_size, weight, tied: see `contractive`. The penalty stands in `losses`, in training and in evaluation alike; as
@@ -65,15 +99,6 @@ class Contractive(Autoencoder):
         norms = losses.contraction(code, self.encoder.layers[-1].kernel)
         self.add_loss(self.options["weight"] * ops.mean(norms))
         return self.decoder(code)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the numbers from which `from_config` builds anew, so that a tied kernel stays tied."""
-        return {"name": self.name, **self.options}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Contractive":
-        """Build the model from its numbers."""
-        return cls(**config)
 
 
 def linear(code_size: int = 32, l2: float = 0.0) -> Autoencoder:
@@ -133,6 +158,19 @@ def stacked(
 
     pixels = [layers.Dense(_pixels(), "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
     return _autoencoder(IMAGE, [layers.Flatten(), *dense(widths)], [*dense(back), *pixels], "stacked")
+
+
+def tied(
+    widths: Sequence[int] = (392, 196),
+    activation: str | None = "selu",
+    initializer: str = "lecun_normal",
+    output: str | None = "sigmoid",
+) -> Tied:
+    """`stacked` whose decoder is the encoder's kernels transposed: half of the weights (chapter 04).
+
+    widths: of the encoder's layers, outermost first; the last is the code. output: the activation of the pixels.
+    """
+    return Tied(widths, activation, initializer, output, name="tied")
 
 
 def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str = "gelu") -> Autoencoder:

@@ -14,6 +14,9 @@ BUILDERS = [
     (lambda: models.linear(8), 784 * 8 + 8 + 8 * 784 + 784, 8),
     (lambda: models.vanilla(16, (100,)), 784 * 100 + 100 + 100 * 16 + 16 + 16 * 100 + 100 + 100 * 784 + 784, 16),
     (models.convolutional, None, 64),
+    (lambda: models.stacked((392, 196)), 770_084, 196),
+    (lambda: models.stacked((20, 6), (9, 8)), 784 * 20 + 20 + 20 * 6 + 6 + 6 * 9 + 9 + 9 * 8 + 8 + 8 * 784 + 784, 6),
+    (lambda: models.tied((392, 196)), 385_924, 196),
     (lambda: models.contractive(12), 784 * 12 + 12 + 784, 12),
     (lambda: models.contractive(12, tied=False), 784 * 12 + 12 + 12 * 784 + 784, 12),
 ]
@@ -35,6 +38,27 @@ def test_models_come_back_from_disk_with_both_halves(build, parameters, code_siz
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for part in (lambda m: m(X), lambda m: m.encoder(X), lambda m: m.decoder(model.encoder(X))):
         np.testing.assert_allclose(ops.convert_to_numpy(part(loaded)), ops.convert_to_numpy(part(model)), atol=1e-6)
+
+
+def test_a_tied_model_comes_back_still_tied(tmp_path):
+    models.tied((20, 6)).save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.count_params() == 784 * 20 + 20 + 20 * 6 + 6 + 20 + 784
+    dense = loaded.encoder.layers[1:]
+    assert [mirror.layer for mirror in loaded.decoder.layers[:2]] == dense[::-1]
+    before = ops.convert_to_numpy(loaded.decoder(np.ones((1, 6), "float32")))
+    dense[1].kernel.assign(2 * dense[1].kernel)
+    assert np.abs(ops.convert_to_numpy(loaded.decoder(np.ones((1, 6), "float32"))) - before).max() > 1e-3
+
+
+def test_a_stacked_decoder_need_not_mirror_the_encoder():
+    units = [
+        layer.units
+        for half in (models.stacked((20, 6), (9,)).encoder, models.stacked((20, 6), (9,)).decoder)
+        for layer in half.layers
+        if hasattr(layer, "units")
+    ]
+    assert units == [20, 6, 9, 784]
 
 
 def test_the_linear_model_is_linear_and_its_penalty_is_the_weights_norm():
