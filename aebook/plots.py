@@ -152,16 +152,44 @@ def curves(
     """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+        ends: list[Any] = []
         for (name, line), color in zip(lines.items(), _colors(len(lines)), strict=True):
             own_x, y = line if isinstance(line, tuple) else (x, line)
             axis.plot(own_x, y, "o-" if len(y) < 20 else "-", color=color, markersize=4)
-            axis.annotate(name, (own_x[-1], y[-1]), (6, 0), textcoords="offset points", color=color, va="center")
+            ends.append((name, own_x[-1], y[-1], color))
         if "x" in log:
             axis.set_xscale("log", base=2)
             axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
         if "y" in log:
             axis.set_yscale("log")
         axis.set(xlabel=xlabel, ylabel=ylabel)
+        _label_ends(axis, ends)
+        return _finish(figure, title, note)
+
+
+def histograms(
+    values: Mapping[str, np.ndarray],
+    per: float = 1.0,
+    bins: int = 20,
+    title: str = "",
+    note: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+) -> Figure:
+    """Draw one histogram per name, side by side on the same axes' scales; counts are divided by `per`.
+
+    Taught in chapter 08.
+    """
+    edges = np.histogram_bin_edges(np.concatenate([np.ravel(v) for v in values.values()]), bins)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            1, len(values), figsize=(6.8, 2.6), layout="constrained", sharey=True, squeeze=False
+        )
+        for axis, (name, one), color in zip(axes.flat, values.items(), _colors(len(values)), strict=True):
+            axis.stairs(np.histogram(one, edges)[0] / per, edges, fill=True, color=color)
+            axis.set_title(name)
+        axes[0, 0].set_ylabel(ylabel)
+        axes[0, 0].set_xlabel(xlabel)
         return _finish(figure, title, note)
 
 
@@ -276,6 +304,19 @@ def _opened(model: Any) -> list[Any]:
 
 def _colors(count: int) -> list[str]:
     return [PALETTE[i % len(PALETTE)] for i in range(count)]
+
+
+def _label_ends(axis: Axes, ends: Sequence[Any]) -> None:
+    """Write each name (name, x, y, colour) at its line's end, pushed up where it would cover the one below."""
+    axis.autoscale_view()  # the limits are otherwise found when the figure is drawn
+    to_axes = axis.transScale + axis.transLimits
+    heights = [to_axes.transform((x, y))[1] for _, x, y, _ in ends]
+    lowest = -np.inf
+    for i in np.argsort(heights):
+        name, x, y, color = ends[i]
+        lowest = max(heights[i], lowest + 0.07)  # a line of text is 7 % of the axes' height, which is about 190 points
+        shift = (6, 190 * (lowest - heights[i]))
+        axis.annotate(name, (x, y), shift, textcoords="offset points", color=color, va="center")
 
 
 def _draw(axis: Axes, image: np.ndarray) -> None:

@@ -87,6 +87,16 @@ def test_curves_are_labelled_where_they_end():
     assert (axis.get_xscale(), axis.get_yscale(), axis.get_ylabel()) == ("log", "log", "MSE")
 
 
+def test_labels_of_curves_that_end_together_stand_apart():
+    lines = {"a": [0, 1.0], "b": [0, 1.01], "c": [0, 0.2], "d": [0, 0.99]}
+    figure = plots.curves([1, 2], lines)
+    figure.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    assert boxes["d"].y1 <= boxes["a"].y0 and boxes["a"].y1 <= boxes["b"].y0
+    end = figure.axes[0].transData.transform((2, 0.2))[1]
+    assert abs(boxes["c"].y0 + boxes["c"].y1 - 2 * end) < 6  # no neighbour: it stays at its line's height
+
+
 def test_latent_scatter_names_each_class_at_its_median():
     codes, labels = RNG.normal(size=(30, 2)), np.arange(30) % 3
     axis = plots.latent_scatter(codes, labels, names=["shoe", "bag", "coat"]).axes[0]
