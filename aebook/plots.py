@@ -176,7 +176,7 @@ def histograms(
     xlabel: str = "",
     ylabel: str = "",
 ) -> Figure:
-    """Draw one histogram per name, side by side on the same axes' scales; counts are divided by `per`.
+    """Draw one histogram per name, side by side on the same scales, counts on a logarithmic one, divided by `per`.
 
     Taught in chapter 08.
     """
@@ -188,8 +188,7 @@ def histograms(
         for axis, (name, one), color in zip(axes.flat, values.items(), _colors(len(values)), strict=True):
             axis.stairs(np.histogram(one, edges)[0] / per, edges, fill=True, color=color)
             axis.set_title(name)
-        axes[0, 0].set_ylabel(ylabel)
-        axes[0, 0].set_xlabel(xlabel)
+        axes[0, 0].set(xlabel=xlabel, ylabel=ylabel, yscale="log")
         return _finish(figure, title, note)
 
 

@@ -17,6 +17,7 @@ BUILDERS = [
     (lambda: models.stacked((392, 196)), 770_084, 196),
     (lambda: models.stacked((20, 6), (9, 8)), 784 * 20 + 20 + 20 * 6 + 6 + 6 * 9 + 9 + 9 * 8 + 8 + 8 * 784 + 784, 6),
     (lambda: models.tied((392, 196)), 385_924, 196),
+    (lambda: models.sparse(900), 784 * 900 + 900 + 900 * 784 + 784, 900),
     (lambda: models.contractive(12), 784 * 12 + 12 + 784, 12),
     (lambda: models.contractive(12, tied=False), 784 * 12 + 12 + 12 * 784 + 784, 12),
 ]
