@@ -88,12 +88,12 @@ def test_curves_are_labelled_where_they_end():
 
 
 def test_labels_of_curves_that_end_together_stand_apart():
-    lines = {"a": [0, 1.0], "b": [0, 1.01], "c": [0, 0.2], "d": [0, 0.99]}
+    lines = {"a": [0, 100], "b": [0, 101], "c": [0, 20], "d": [0, 99]}
     figure = plots.curves([1, 2], lines)
     figure.draw_without_rendering()
     boxes = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
     assert boxes["d"].y1 <= boxes["a"].y0 and boxes["a"].y1 <= boxes["b"].y0
-    end = figure.axes[0].transData.transform((2, 0.2))[1]
+    end = figure.axes[0].transData.transform((2, 20))[1]
     assert abs(boxes["c"].y0 + boxes["c"].y1 - 2 * end) < 6  # no neighbour: it stays at its line's height
 
 
