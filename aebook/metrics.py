@@ -83,7 +83,7 @@ def linear_probe(
     codes: (images, latent), labels: (images,). Logistic regression on centred codes whose mean squared length is one,
     so that the weight c of the data against the L2 penalty means the same for every code.
     Raises ValueError when the codes are all the same.
-    Taught in chapter 03.
+    Taught in chapter 08.
     """
     from sklearn.linear_model import LogisticRegression
 
