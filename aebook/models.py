@@ -87,11 +87,9 @@ class Contractive(_Rebuilt):
 
     def __init__(self, code_size: int, weight: float, tied: bool, **options: Any) -> None:
         self.options = {"code_size": code_size, "weight": weight, "tied": tied}  # before the model is built and called
-        code = layers.Dense(code_size, "sigmoid", name="code")
-        encoder = keras.Sequential([layers.Input(IMAGE), layers.Flatten(), code], name="encoder")
-        pixels = DenseTranspose(code, "sigmoid") if tied else layers.Dense(_pixels(), "sigmoid")
-        decoder = keras.Sequential([layers.Input((code_size,)), pixels, layers.Reshape(IMAGE)], name="decoder")
-        super().__init__(encoder, decoder, **options)
+        how: dict[str, Any] = {"activation": "sigmoid", "initializer": "glorot_uniform"}
+        halves = Tied((code_size,), output="sigmoid", **how) if tied else stacked((code_size,), **how)
+        super().__init__(halves.encoder, halves.decoder, **options)
 
     def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
         """Reconstruct a batch of images and add the penalty to the losses."""
