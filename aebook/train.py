@@ -53,7 +53,8 @@ def fit(
 ) -> History:
     """Compile and train a model; leave it with the weights of its best epoch on the validation data.
 
-    data: a split, whose images are both input and target, or a pair (training, validation), each an array or (x, y).
+    data: a split, whose images are both input and target, or a pair (training, validation), each an array or (x, y);
+        the training data may be a `tf.data` pipeline of batches instead, such as `noise.batches` returns.
     optimizer: default Adam, its learning rate falling from 0.002 to zero along a cosine.
     loss: any Keras loss; None where the model brings its own.
     seed: of the order of the batches and of the noise inside the model; the weights were drawn when it was built.
@@ -64,18 +65,19 @@ def fit(
     Taught in chapter 02.
     """
     (x, y), valid = _pairs(data)
+    steps = len(x) if y is None else math.ceil(len(x) / batch_size)  # a pipeline has made its batches
     if min(len(x), len(valid[0]), epochs) < 1:
         raise ValueError(
             f"{len(x)} training and {len(valid[0])} validation examples for {epochs} epochs: need at least one each"
         )
     keras.utils.set_random_seed(seed)
-    batches = epochs * math.ceil(len(x) / batch_size)
     if optimizer is None:
-        optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, batches))
+        optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps))
     recorder = _Recorder(patience)
     recorder.history.precision = _choose(precision, model)
-    options = {"batch_size": batch_size, "epochs": epochs, "verbose": 0, "validation_data": valid}
-    callbacks = [recorder, _Bar(batches)] if somebody_watches() else [recorder]
+    options = {"epochs": epochs, "verbose": 0, "validation_data": valid}
+    options |= {"batch_size": batch_size, "shuffle": True} if y is not None else {"shuffle": False}
+    callbacks = [recorder, _Bar(epochs * steps)] if somebody_watches() else [recorder]
     with _Precision(model, recorder.history.precision):
         model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # XLA is slower on processors
         try:
@@ -107,9 +109,12 @@ def _choose(precision: str, model: keras.Model) -> str:
     return best_precision() if worth_it else "float32"
 
 
-def _pairs(data: Any) -> Sequence[tuple[np.ndarray, np.ndarray]]:
-    both = data if isinstance(data, tuple) else (data.x_train, data.x_valid)
-    return [pair if isinstance(pair, tuple) else (pair, pair) for pair in both]
+def _pairs(data: Any) -> Sequence[tuple[Any, Any]]:
+    def pair(given: Any) -> tuple[Any, Any]:
+        pipeline = hasattr(given, "cardinality")  # its batches bring their targets
+        return given if isinstance(given, tuple) else (given, None if pipeline else given)
+
+    return [pair(given) for given in (data if isinstance(data, tuple) else (data.x_train, data.x_valid))]
 
 
 def _leaves(model: Any) -> list[keras.layers.Layer]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA as Oracle
+from sklearn.linear_model import Ridge
 
 from aebook import baselines, data, metrics
 
@@ -61,3 +62,68 @@ def test_pca_64_and_the_mean_image_on_the_published_files():
     digits = data.load("mnist", n_valid=0, source="full")
     error = metrics.mse(digits.x_test, baselines.mean_image(digits.x_train, digits.x_test))
     assert error == pytest.approx(0.0675, abs=0.0001)
+
+
+@pytest.fixture(scope="module")
+def pairs(images):
+    clean = (images - images.min()) / (images.max() - images.min())
+    return clean + 0.2 * np.random.default_rng(1).normal(size=clean.shape), clean
+
+
+def test_the_affine_denoiser_equals_scikit_learns_regression(pairs):
+    noisy, clean = (pair.reshape(200, -1) for pair in pairs)
+    expected = np.clip(Ridge(0.5).fit(noisy, clean).predict(noisy), 0, 1).reshape(pairs[0].shape)
+    np.testing.assert_allclose(baselines.affine_denoiser(*pairs, ridge=0.5)(pairs[0]), expected, atol=1e-6)
+
+
+def test_the_affine_denoiser_survives_pixels_that_never_change(pairs):
+    noisy, clean = (np.concatenate([pair, np.zeros_like(pair)], axis=1) for pair in pairs)
+    found = baselines.affine_denoiser(noisy, clean)(noisy)
+    np.testing.assert_allclose(found[:, :8], baselines.affine_denoiser(*pairs)(pairs[0]), atol=1e-6)
+    assert not found[:, 8:].any()
+
+
+def test_the_affine_denoiser_refuses_pairs_that_do_not_match(pairs):
+    with pytest.raises(ValueError, match="the shapes differ"):
+        baselines.affine_denoiser(pairs[0][:, :4], pairs[1])
+
+
+def test_the_pca_denoiser_takes_the_best_k_of_all(pairs):
+    noisy, clean = pairs
+    pca = baselines.PCA(clean)
+    errors = [metrics.mse(clean, pca.reconstruct(noisy, k)) for k in range(1, 65)]
+    denoise, k = baselines.pca_denoiser(pca, noisy, clean)
+    assert k == 1 + np.argmin(errors)
+    np.testing.assert_allclose(denoise(noisy), np.clip(pca.reconstruct(noisy, k), 0, 1))
+    assert metrics.mse(clean, denoise(noisy)) < metrics.mse(clean, noisy)
+
+
+@pytest.mark.parametrize("channel", [(), (1,)])
+def test_the_median_removes_a_speck_and_keeps_images_apart(channel):
+    x = np.zeros((3, 7, 7, *channel), "float32")
+    x[1] = 1
+    x[0, 3, 3] = 1
+    expected = np.zeros_like(x)
+    expected[1] = 1
+    np.testing.assert_array_equal(baselines.median_filter(x, 3), expected)
+
+
+def test_the_blur_weighs_by_a_gaussian_and_keeps_images_apart():
+    x = np.zeros((2, 9, 9, 1), "float32")
+    x[0, 4, 4] = 1
+    blurred = baselines.gaussian_blur(x, 1.0)
+    assert blurred[0, 4, 5, 0] / blurred[0, 4, 4, 0] == pytest.approx(np.exp(-0.5), rel=1e-4)
+    assert blurred[0].sum() == pytest.approx(1, abs=0.01) and not blurred[1].any()
+
+
+@pytest.mark.parametrize("channel", [(), (1,)])
+def test_dividing_by_the_background_leaves_white_paper_and_the_ink(channel):
+    page = np.full((60, 60, *channel), 0.5, "float32")
+    page[:, 30:] = 0.8  # a shadow's edge
+    page[20:22, 10:12] = 0.1  # ink
+    found = baselines.divide_background(page)
+    assert found[20, 10] == pytest.approx(0.2) and found[40, 10] == found[40, 50] == 1
+
+
+def test_dividing_by_a_black_background_stays_finite():
+    np.testing.assert_array_equal(baselines.divide_background(np.zeros((30, 30), "float32")), np.zeros((30, 30)))

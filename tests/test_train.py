@@ -53,6 +53,21 @@ def test_inputs_and_targets_may_differ():
     assert min(history.valid) < np.mean((x[300:] - y[300:]) ** 2)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_pipeline_may_bring_its_own_batches():
+    import tensorflow as tf
+
+    def trained(training, **options):
+        train.keras.utils.set_random_seed(0)
+        model = models.linear(4)
+        return train.fit(model, (training, (x[300:], y[300:])), **options)
+
+    x, y = IMAGES, IMAGES[:, ::-1]
+    whole = trained((x[:300], y[:300]), epochs=12, batch_size=300)  # twelve steps, each on all images
+    piped = trained(tf.data.Dataset.from_tensors((x[:300], y[:300])).repeat(4), epochs=3)  # the same twelve
+    np.testing.assert_allclose(piped.valid, whole.valid[3::4], rtol=1e-5)
+
+
 def test_a_loss_that_is_not_a_number_stops_with_advice():
     with pytest.raises(train.TrainingError, match=r"after epoch 1\n.*learning rate ten times smaller"):
         fitted(optimizer=keras.optimizers.SGD(1e30))
