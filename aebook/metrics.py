@@ -16,6 +16,18 @@ def mse(x: np.ndarray, x_hat: np.ndarray) -> float:
     return float(np.mean(np.square(x - x_hat, dtype="float64")))
 
 
+def rmse(pages: list[np.ndarray], cleaned: list[np.ndarray]) -> float:
+    """Root of the mean squared error over all pixels of all pages.
+
+    pages, cleaned: lists of arrays, equally long, of the same shapes pairwise; pages may differ in size. Not the mean
+    of the pages' own RMSE: that counts a small page like a large one, and is lower where errors are uneven.
+    Raises ValueError when the numbers or the shapes differ.
+    Taught in chapter 07.
+    """
+    errors = [mse(x, x_hat) for x, x_hat in zip(pages, cleaned, strict=True)]
+    return float(np.sqrt(np.average(errors, weights=[page.size for page in pages])))
+
+
 def sse(x: np.ndarray, x_hat: np.ndarray) -> float:
     """Squared error summed over the pixels of an image and averaged over images (Hinton & Salakhutdinov 2006).
 

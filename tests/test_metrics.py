@@ -22,6 +22,15 @@ def test_mse_and_sse_by_hand():
     assert metrics.sse(x, x_hat) == (1 + 5) / 2
 
 
+def test_rmse_counts_pixels_not_pages():
+    pages, cleaned = [np.zeros((1, 1)), np.zeros((1, 3))], [np.ones((1, 1)), np.array([[0, 0, 2]])]
+    assert metrics.rmse(pages, cleaned) == pytest.approx(np.sqrt((1 + 4) / 4))
+    with pytest.raises(ValueError):
+        metrics.rmse(pages, cleaned[:1])
+    with pytest.raises(ValueError, match="shapes differ"):
+        metrics.rmse(pages, cleaned[::-1])
+
+
 def test_psnr_equals_scikit_image(pair):
     assert metrics.psnr(*pair) == pytest.approx(peak_signal_noise_ratio(*pair, data_range=1.0), rel=1e-6)
     assert metrics.psnr(pair[0], pair[0]) == np.inf
