@@ -4,8 +4,10 @@ Every function returns a matplotlib figure and takes `title` (the finding, in wo
 profile, set small in the corner). Alt text and caption stand in the notebook, in the metadata of the figure's cell.
 """
 
+import contextlib
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -33,6 +35,17 @@ STYLE: Any = {
 }
 
 
+@contextlib.contextmanager
+def _figure(title: str, note: str, inches: tuple[float, float], **grid: Any) -> Iterator[tuple[Figure, Any]]:
+    """Open a figure in the book's style, give it and its axes to be drawn on, and write its title and note."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=inches, layout="constrained", **grid)
+        yield figure, axes
+        figure.suptitle(title, x=0.01, ha="left", size=11, wrap=True)
+        if note:
+            figure.supxlabel(note, x=0.99, ha="right", size=7, color="#555555")
+
+
 def show_image(image: np.ndarray, title: str = "", note: str = "") -> Figure:
     """Draw one image (h, w) or (h, w, 1), values in [0, 1], ink dark. Taught in chapter 01."""
     return image_rows({"": [image]}, title, note, size=2.4)
@@ -48,35 +61,26 @@ def image_rows(rows: Mapping[str, Any], title: str = "", note: str = "", size: f
     if len(lengths) != 1:
         raise ValueError(f"the rows hold {sorted(lengths)} images; they must be equally long")
     columns = lengths.pop()
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(rows),
-            columns,
-            squeeze=False,
-            figsize=(columns * size + 0.9, len(rows) * size + 0.5),
-            layout="constrained",
-        )
+    inches = (columns * size + 0.9, len(rows) * size + 0.5)
+    with _figure(title, note, inches, nrows=len(rows), ncols=columns, squeeze=False) as (figure, axes):
         for axis_row, (name, images) in zip(axes, rows.items(), strict=True):
             for axis, image in zip(axis_row, images, strict=True):
                 _draw(axis, image)
             axis_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        return _finish(figure, title, note)
+    return figure
 
 
 def sheet(images: np.ndarray, labels: Sequence[str] = (), columns: int = 10, title: str = "", note: str = "") -> Figure:
     """Draw images (n, h, w[, 1]) in a grid, each with its label where labels are given. Taught in chapter 01."""
-    with plt.rc_context(STYLE):
-        rows = -(-len(images) // columns)
-        height = 1.0 if len(labels) else 0.8
-        figure, axes = plt.subplots(
-            rows, columns, squeeze=False, figsize=(columns * 0.8, rows * height + 0.4), layout="constrained"
-        )
+    rows = -(-len(images) // columns)
+    inches = (columns * 0.8, rows * (1.0 if len(labels) else 0.8) + 0.4)
+    with _figure(title, note, inches, nrows=rows, ncols=columns, squeeze=False) as (figure, axes):
         for axis in axes.flat[len(images) :]:
             axis.axis("off")
         for position, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
             _draw(axis, image)
             axis.set_title(labels[position] if len(labels) else "", fontsize=7, loc="center", pad=2)
-        return _finish(figure, title, note)
+    return figure
 
 
 def show_reconstructions(model: Any, images: np.ndarray, n_images: int = 8, title: str = "", note: str = "") -> Figure:
@@ -123,9 +127,8 @@ def history(histories: Any, title: str = "", note: str = "", ylabel: str = "loss
     Taught in chapter 02.
     """
     named = histories if isinstance(histories, Mapping) else {"": histories}
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-        for (name, one), color in zip(named.items(), _colors(len(named)), strict=True):
+    with _figure(title, note, (6.4, 3.4)) as (figure, axis):
+        for (name, one), color in zip(named.items(), cycle(PALETTE), strict=False):
             epochs = np.arange(1, len(one.train) + 1)
             axis.plot(epochs, one.train, "--", color=color, label=f"{name} training".strip())
             axis.plot(epochs, one.valid, "-", color=color, label=f"{name} validation".strip())
@@ -133,7 +136,7 @@ def history(histories: Any, title: str = "", note: str = "", ylabel: str = "loss
         axis.set(xlabel="epoch", ylabel=ylabel)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend()
-        return _finish(figure, title, note)
+    return figure
 
 
 def curves(
@@ -150,10 +153,9 @@ def curves(
     lines: name -> values over x, or a pair of sequences (own x, values).
     log: the axes on a logarithmic scale, "x", "y" or "xy".
     """
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    with _figure(title, note, (6.4, 3.4)) as (figure, axis):
         ends: list[Any] = []
-        for (name, line), color in zip(lines.items(), _colors(len(lines)), strict=True):
+        for (name, line), color in zip(lines.items(), cycle(PALETTE), strict=False):
             own_x, y = line if isinstance(line, tuple) else (x, line)
             axis.plot(own_x, y, "o-" if len(y) < 20 else "-", color=color, markersize=4)
             ends.append((name, own_x[-1], y[-1], color))
@@ -164,7 +166,7 @@ def curves(
             axis.set_yscale("log")
         axis.set(xlabel=xlabel, ylabel=ylabel)
         _label_ends(axis, ends)
-        return _finish(figure, title, note)
+    return figure
 
 
 def histograms(
@@ -181,15 +183,12 @@ def histograms(
     Taught in chapter 08.
     """
     edges = np.histogram_bin_edges(np.concatenate([np.ravel(v) for v in values.values()]), bins)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            1, len(values), figsize=(6.8, 2.6), layout="constrained", sharey=True, squeeze=False
-        )
-        for axis, (name, one), color in zip(axes.flat, values.items(), _colors(len(values)), strict=True):
+    with _figure(title, note, (6.8, 2.6), ncols=len(values), sharey=True, squeeze=False) as (figure, axes):
+        for axis, (name, one), color in zip(axes.flat, values.items(), cycle(PALETTE), strict=False):
             axis.stairs(np.histogram(one, edges)[0] / per, edges, fill=True, color=color)
             axis.set_title(name)
         axes[0, 0].set(xlabel=xlabel, ylabel=ylabel, yscale="log")
-        return _finish(figure, title, note)
+    return figure
 
 
 def latent_scatter(
@@ -199,9 +198,8 @@ def latent_scatter(
 
     names: of the classes. Taught in chapter 01.
     """
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(6.0, 5.0), layout="constrained")
-        for value, color in zip(np.unique(labels), _colors(len(np.unique(labels))), strict=True):
+    with _figure(title, note, (6.0, 5.0)) as (figure, axis):
+        for value, color in zip(np.unique(labels), cycle(PALETTE), strict=False):
             of_class = codes[labels == value]
             axis.scatter(of_class[:, 0], of_class[:, 1], s=5, color=color, alpha=0.5, linewidths=0)
             axis.annotate(
@@ -209,7 +207,7 @@ def latent_scatter(
                 weight="bold", bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": color, "alpha": 0.85},
             )  # fmt: skip
         axis.set(xlabel="first number of the code", ylabel="second number of the code")
-        return _finish(figure, title, note)
+    return figure
 
 
 def latent_grid(
@@ -226,11 +224,10 @@ def latent_grid(
     images = np.squeeze(_apply(decoder, codes), -1)
     side = images.shape[1]
     mosaic = images.reshape(n, n, side, side).swapaxes(1, 2).reshape(n * side, n * side)
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(6.0, 6.0), layout="constrained")
+    with _figure(title, note, (6.0, 6.0)) as (figure, axis):
         axis.imshow(mosaic, vmin=0, vmax=1, extent=(*x_range, *y_range), aspect="auto")
         axis.set(xlabel="first number of the code", ylabel="second number of the code")
-        return _finish(figure, title, note)
+    return figure
 
 
 def architecture(model: Any, title: str = "", note: str = "") -> Figure:
@@ -240,8 +237,8 @@ def architecture(model: Any, title: str = "", note: str = "") -> Figure:
     """
     rows = [(type(layer).__name__, layer.output.shape[1:], layer.count_params()) for layer in _opened(model)]
     sizes = np.log2([max(2, np.prod(shape, dtype=float)) for _, shape, _ in rows])
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(max(5.0, 0.75 * len(rows)), 3.4), layout="constrained")
+    inches, heading = (max(5.0, 0.75 * len(rows)), 3.4), title or f"{model.count_params():,} parameters"
+    with _figure(heading, note, inches) as (figure, axis):
         colors = [PALETTE[0] if parameters else PALETTE[8] for *_, parameters in rows]
         axis.bar(range(len(rows)), sizes, 0.5, bottom=-sizes / 2, color=colors)
         for position, (_, shape, parameters) in enumerate(rows):
@@ -250,7 +247,7 @@ def architecture(model: Any, title: str = "", note: str = "") -> Figure:
         axis.set_xticks(range(len(rows)), [name for name, *_ in rows], rotation=40, ha="right", fontsize=8)
         axis.set(yticks=[], ylim=(-sizes.max() / 2 - 1.2, sizes.max() / 2 + 1.2))
         axis.spines["left"].set_visible(False)
-        return _finish(figure, title or f"{model.count_params():,} parameters", note)
+    return figure
 
 
 class Table:
@@ -301,10 +298,6 @@ def _opened(model: Any) -> list[Any]:
     return [leaf for leaf in leaves if type(leaf).__name__ != "InputLayer"]
 
 
-def _colors(count: int) -> list[str]:
-    return [PALETTE[i % len(PALETTE)] for i in range(count)]
-
-
 def _label_ends(axis: Axes, ends: Sequence[Any]) -> None:
     """Write each name (name, x, y, colour) at its line's end, pushed up where it would cover the one below."""
     axis.autoscale_view()  # the limits are otherwise found when the figure is drawn
@@ -323,10 +316,3 @@ def _draw(axis: Axes, image: np.ndarray) -> None:
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
         spine.set_visible(False)
-
-
-def _finish(figure: Figure, title: str, note: str) -> Figure:
-    figure.suptitle(title, x=0.01, ha="left", size=11, wrap=True)
-    if note:
-        figure.supxlabel(note, x=0.99, ha="right", size=7, color="#555555")
-    return figure
