@@ -12,6 +12,7 @@ from aebook import losses
 from aebook.layers import DenseTranspose
 
 IMAGE = (28, 28, 1)
+PIXELS = math.prod(IMAGE)
 
 
 @keras.saving.register_keras_serializable("aebook")
@@ -33,14 +34,13 @@ class Autoencoder(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
-        halves = {"encoder": self.encoder, "decoder": self.decoder}
-        return {**super().get_config(), **{k: keras.saving.serialize_keras_object(v) for k, v in halves.items()}}
+        halves = keras.saving.serialize_keras_object({"encoder": self.encoder, "decoder": self.decoder})
+        return {**super().get_config(), **halves}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Autoencoder":
-        """Rebuild the model from its two halves."""
-        halves = {k: keras.saving.deserialize_keras_object(config.pop(k)) for k in ("encoder", "decoder")}
-        return cls(**halves, **config)
+        """Rebuild the model from the arguments that `get_config` returned."""
+        return cls(**keras.saving.deserialize_keras_object(config))
 
 
 class _Rebuilt(Autoencoder):
@@ -51,11 +51,6 @@ class _Rebuilt(Autoencoder):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments from which `from_config` builds anew, so that a tied kernel stays tied."""
         return {"name": self.name, **self.options}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "_Rebuilt":
-        """Build the model from its arguments."""
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable("aebook")
@@ -106,7 +101,7 @@ def linear(code_size: int = 32, l2: float = 0.0) -> Autoencoder:
     """
     penalty = keras.regularizers.L2(l2) if l2 else None
     encoder = [layers.Flatten(), layers.Dense(code_size, kernel_regularizer=penalty, name="code")]
-    decoder = [layers.Dense(_pixels(), kernel_regularizer=penalty, name="pixels"), layers.Reshape(IMAGE)]
+    decoder = [layers.Dense(PIXELS, kernel_regularizer=penalty, name="pixels"), layers.Reshape(IMAGE)]
     return _autoencoder(IMAGE, encoder, decoder, "linear")
 
 
@@ -117,7 +112,7 @@ def vanilla(code_size: int = 32, hidden: Sequence[int] = (256,), activation: str
     """
     encoder = [layers.Flatten(), *(layers.Dense(n, activation) for n in hidden), layers.Dense(code_size, name="code")]
     decoder = [layers.Dense(n, activation) for n in reversed(hidden)]
-    decoder += [layers.Dense(_pixels(), "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
+    decoder += [layers.Dense(PIXELS, "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
     return _autoencoder(IMAGE, encoder, decoder, "vanilla")
 
 
@@ -127,10 +122,7 @@ def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu"
     width: channels of the first convolution; the second has twice as many.
     """
     conv = {"kernel_size": 3, "strides": 2, "padding": "same"}
-    encoder = [
-        layers.Conv2D(width, activation=activation, **conv),
-        layers.Conv2D(2 * width, activation=activation, **conv),
-    ]
+    encoder: list[Any] = [layers.Conv2D(n, activation=activation, **conv) for n in (width, 2 * width)]
     encoder += [layers.Flatten(), layers.Dense(code_size, name="code")]
     decoder = [layers.Dense(7 * 7 * 2 * width, activation), layers.Reshape((7, 7, 2 * width))]
     decoder += [layers.Conv2DTranspose(width, activation=activation, **conv)]
@@ -154,7 +146,7 @@ def stacked(
     def dense(sizes: Sequence[int]) -> list[Any]:
         return [layers.Dense(n, activation, kernel_initializer=initializer) for n in sizes]
 
-    pixels = [layers.Dense(_pixels(), "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
+    pixels = [layers.Dense(PIXELS, "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
     return _autoencoder(IMAGE, [layers.Flatten(), *dense(widths)], [*dense(back), *pixels], "stacked")
 
 
@@ -179,9 +171,9 @@ def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str =
     to [0, 1]. Untrained, the model therefore answers what PCA with code_size numbers answers, clipped.
     """
     scale, axes = np.sqrt(np.maximum(pca.variances[:code_size], 1e-12)), pca.components[:, :code_size]
-    code, back = layers.Dense(code_size, name="code"), layers.Dense(_pixels(), name="pca")
+    code, back = layers.Dense(code_size, name="code"), layers.Dense(PIXELS, name="pca")
     z = layers.Input((code_size,))
-    correction = layers.Dense(_pixels(), use_bias=False, kernel_initializer="zeros", name="correction")
+    correction = layers.Dense(PIXELS, use_bias=False, kernel_initializer="zeros", name="correction")
     pixels = layers.Add()([back(z), correction(layers.Dense(hidden, activation)(z))])
     pixels = layers.Reshape(IMAGE)(layers.ReLU(max_value=1.0, name="pixels")(pixels))
     encoder = keras.Sequential([layers.Input(IMAGE), layers.Flatten(), code], name="encoder")
@@ -208,7 +200,7 @@ def sparse(
         (Gao et al. 2024), which leaves fewer units dead. Without, both kernels are drawn independently.
     """
     units = layers.Dense(code_size, activation, name="units")
-    pixels = layers.Dense(_pixels(), kernel_constraint=keras.constraints.UnitNorm(axis=1), name="pixels")
+    pixels = layers.Dense(PIXELS, kernel_constraint=keras.constraints.UnitNorm(axis=1), name="pixels")
     encoder = [layers.Flatten(), units, *([sparsity] if sparsity is not None else [])]
     model = _autoencoder(IMAGE, encoder, [pixels, layers.Reshape(IMAGE)], "sparse")
     if mean is not None:
@@ -235,7 +227,3 @@ def _autoencoder(shape: tuple[int, ...], encoder: list[Any], decoder: list[Any],
     first = keras.Sequential([layers.Input(shape), *encoder], name="encoder")
     second = keras.Sequential([layers.Input(first.output_shape[1:]), *decoder], name="decoder")
     return Autoencoder(first, second, name=name)
-
-
-def _pixels() -> int:
-    return math.prod(IMAGE)
