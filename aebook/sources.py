@@ -6,6 +6,7 @@ them, measure them and say what to change; the errata page sums up.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -65,6 +66,7 @@ class SubclassedAutoencoder(keras.Model):
     def __init__(self) -> None:
         super().__init__(name="a_subclassed")
         self.encoder, self.decoder = SubclassedEncoder(), SubclassedDecoder()
+        self(keras.KerasTensor((None, 784)))  # creates the weights
 
     def call(self, x: Any) -> Any:  # (batch, 784) -> (batch, 784)
         """Reconstruct flat images."""
@@ -82,35 +84,27 @@ class PublishedKL(keras.layers.Layer):
         return inputs
 
 
-def _subclassed() -> keras.Model:
-    model = SubclassedAutoencoder()
-    model(keras.KerasTensor((None, 784)))
-    return model
+_SAME: dict[str, Any] = {"kernel_size": 3, "padding": "same"}
 
 
 def _decoder() -> keras.Model:
-    conv = {"kernel_size": 3, "padding": "same"}
     return keras.Sequential([
         layers.Input((2,)), layers.Dense(7 * 7 * 64, activation="relu"), layers.Reshape((7, 7, 64)),
-        layers.Conv2DTranspose(64, strides=2, activation="relu", **conv),
-        layers.Conv2DTranspose(32, strides=2, activation="relu", **conv),
-        layers.Conv2DTranspose(1, activation="sigmoid", **conv),
+        layers.Conv2DTranspose(64, strides=2, activation="relu", **_SAME),
+        layers.Conv2DTranspose(32, strides=2, activation="relu", **_SAME),
+        layers.Conv2DTranspose(1, activation="sigmoid", **_SAME),
     ], name="a_decoder")  # fmt: skip
 
 
 def _gaussian() -> keras.Model:
-    same = {"kernel_size": 3, "padding": "same"}
-
-    def leaky() -> layers.Layer:
-        return layers.LeakyReLU(negative_slope=0.1)
-
+    leaky = partial(layers.LeakyReLU, negative_slope=0.1)
     return keras.Sequential([
-        layers.Input((28, 28, 1)), layers.Conv2D(32, **same), leaky(), layers.MaxPooling2D(2),
-        layers.Conv2D(32, **same), leaky(), layers.MaxPooling2D(2),
-        layers.Conv2D(32, **same), leaky(),
-        layers.Conv2DTranspose(32, strides=2, **same), leaky(),
-        layers.Conv2DTranspose(32, strides=2, **same), leaky(),
-        layers.Conv2D(1, **same),
+        layers.Input((28, 28, 1)), layers.Conv2D(32, **_SAME), leaky(), layers.MaxPooling2D(2),
+        layers.Conv2D(32, **_SAME), leaky(), layers.MaxPooling2D(2),
+        layers.Conv2D(32, **_SAME), leaky(),
+        layers.Conv2DTranspose(32, strides=2, **_SAME), leaky(),
+        layers.Conv2DTranspose(32, strides=2, **_SAME), leaky(),
+        layers.Conv2D(1, **_SAME),
     ], name="b_gaussian")  # fmt: skip
 
 
@@ -125,12 +119,8 @@ def _pooled(widths: tuple[int, int, int], ups: tuple[int, int, int], name: str) 
     return keras.Sequential([*stack, layers.Conv2D(1, 3, padding="same", activation="sigmoid")], name=name)
 
 
-def _convolutional() -> keras.Model:
-    return _pooled((16, 8, 4), (8, 8, 16), "c_convolutional")
-
-
-def _salt_pepper() -> keras.Model:
-    return _pooled((64, 32, 16), (16, 32, 64), "e_salt_pepper")
+_convolutional = partial(_pooled, (16, 8, 4), (8, 8, 16), "c_convolutional")
+_salt_pepper = partial(_pooled, (64, 32, 16), (16, 32, 64), "e_salt_pepper")
 
 
 def _stacked() -> keras.Model:
@@ -150,16 +140,15 @@ def _tied() -> keras.Model:
 
 
 def _text() -> keras.Model:
-    same = {"kernel_size": 3, "padding": "same"}
     return keras.Sequential([
-        layers.Input((258, 540, 1)), layers.Conv2D(64, activation="relu", **same), layers.MaxPooling2D(2),
-        layers.Conv2D(64, activation="relu", **same), layers.UpSampling2D(2),
-        layers.Conv2D(1, activation="sigmoid", **same),
+        layers.Input((258, 540, 1)), layers.Conv2D(64, activation="relu", **_SAME), layers.MaxPooling2D(2),
+        layers.Conv2D(64, activation="relu", **_SAME), layers.UpSampling2D(2),
+        layers.Conv2D(1, activation="sigmoid", **_SAME),
     ], name="e_text")  # fmt: skip
 
 
 def _vae() -> keras.Model:
-    conv = {"kernel_size": 3, "padding": "same", "activation": "relu"}
+    conv = {**_SAME, "activation": "relu"}
     x = layers.Input((28, 28, 1))
     h = layers.Conv2D(64, strides=2, **conv)(layers.Conv2D(32, **conv)(x))
     h = layers.Conv2D(64, **conv)(layers.Conv2D(64, **conv)(h))
@@ -172,13 +161,13 @@ def _vae() -> keras.Model:
 
 
 def _adam(rate: float) -> Callable[[], keras.optimizers.Optimizer]:
-    return lambda: keras.optimizers.Adam(rate)
+    return partial(keras.optimizers.Adam, rate)
 
 
 _LOGITS = keras.losses.BinaryCrossentropy(from_logits=True)
 _SCALED = "MNIST, flattened, standard-scaled"
 _RECIPES = [
-    Recipe("a-subclassed", "AutoEncoder with TensorFlow 2.0", _subclassed, 543_904, _SCALED,
+    Recipe("a-subclassed", "AutoEncoder with TensorFlow 2.0", SubclassedAutoencoder, 543_904, _SCALED,
            "categorical_crossentropy", _adam(0.01), 64, 5),
     Recipe("a-decoder", "AutoEncoder with TensorFlow 2.0", _decoder, 65_089, "printed, not trained"),
     Recipe("b-gaussian", "Autoencoder in TensorFlow 2: a denoising autoencoder on MNIST", _gaussian, 37_601,
@@ -186,14 +175,14 @@ _RECIPES = [
     Recipe("c-convolutional", "Auto Encoders", _convolutional, 3_805, "Fashion-MNIST in [0, 1]",
            "mse", _adam(0.001), 128, 25),
     Recipe("d-stacked", "A beginner's guide to build stacked autoencoder and tying-weights with it", _stacked, 770_084,
-           "MNIST in [0, 1]", "binary_crossentropy", lambda: keras.optimizers.SGD(1.5), 32, 20),
+           "MNIST in [0, 1]", "binary_crossentropy", partial(keras.optimizers.SGD, 1.5), 32, 20),
     Recipe("d-tied", "A beginner's guide to build stacked autoencoder and tying-weights with it", _tied, 385_924,
-           "MNIST in [0, 1]", "binary_crossentropy", lambda: keras.optimizers.SGD(1.5), 32, 20),
+           "MNIST in [0, 1]", "binary_crossentropy", partial(keras.optimizers.SGD, 1.5), 32, 20),
     Recipe("e-salt-pepper", "Brief introduction to autoencoders", _salt_pepper, 49_761,
            "Fashion-MNIST, 10 % of the pixels replaced by imgaug's SaltAndPepper", "mse", _adam(0.001), 2048, 20),
     Recipe("e-text", "Brief introduction to autoencoders", _text, 38_145, "scanned pages squeezed to 258x540",
            "mse", _adam(0.001), 16, 200),
     Recipe("e-vae", "Comprehensive VAE tutorial", _vae, 550_629, "Fashion-MNIST in [0, 1]",
-           "binary_crossentropy", lambda: keras.optimizers.RMSprop(), 16, 20),
+           "binary_crossentropy", keras.optimizers.RMSprop, 16, 20),
 ]  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in _RECIPES}
