@@ -37,7 +37,10 @@ def hutchinson(encoder: Any, x: np.ndarray, probes: int = 1, seed: int = 0) -> n
 
 def _backward(encoder: Any, x: np.ndarray) -> tuple[tuple[int, int], Callable[[np.ndarray], np.ndarray]]:
     """Run the encoder once; return the code's shape, and a function from v (n, units) to J^T v (n, pixels)."""
-    tf = _tensorflow()
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(f"aebook.autodiff needs TensorFlow; Keras runs on {keras.backend.backend()} here")
+    import tensorflow as tf
+
     images = tf.convert_to_tensor(x)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(images)
@@ -48,11 +51,3 @@ def _backward(encoder: Any, x: np.ndarray) -> tuple[tuple[int, int], Callable[[n
         return product.numpy().reshape(len(x), -1)
 
     return tuple(code.shape), backward
-
-
-def _tensorflow() -> Any:
-    if keras.backend.backend() != "tensorflow":
-        raise RuntimeError(f"aebook.autodiff needs TensorFlow; Keras runs on {keras.backend.backend()} here")
-    import tensorflow
-
-    return tensorflow
