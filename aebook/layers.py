@@ -1,12 +1,31 @@
 """Layers that Keras lacks, in `keras.ops` only: they run on TensorFlow, JAX and PyTorch, and save without pickles."""
 
+import inspect
 from typing import Any
 
 import keras
 from keras import ops
 
 
-class _Mirror(keras.layers.Layer):
+class Configured(keras.layers.Layer):
+    """A layer or model that is saved as its constructor's arguments, each kept in the attribute of that name.
+
+    Saved is what the attributes hold at that time. What else Keras takes, the constructor calls `options`.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        names = [name for name in inspect.signature(type(self)).parameters if name != "options"]
+        own = keras.saving.serialize_keras_object({name: getattr(self, name) for name in names})
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Configured":
+        """Build anew from what `get_config` returned; arguments may be layers."""
+        return cls(**keras.saving.deserialize_keras_object(config, custom_objects))
+
+
+class _Mirror(Configured):
     """What the transposes share: they use the very kernel of another layer and own nothing but a bias."""
 
     def __init__(self, layer: keras.layers.Layer, activation: Any = None, **options: Any) -> None:
@@ -21,16 +40,6 @@ class _Mirror(keras.layers.Layer):
                 f"build {self.layer.name!r} first, for example by calling the encoder: there is no kernel yet"
             )
         self.bias = self.add_weight(shape=(self.layer.kernel.shape[-2],), initializer="zeros", name="bias")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        layer = keras.saving.serialize_keras_object(self.layer)
-        return {**super().get_config(), "layer": layer, "activation": keras.activations.serialize(self.activation)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "_Mirror":
-        """Rebuild the layer around the deserialised layer that it mirrors."""
-        return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
 @keras.saving.register_keras_serializable("aebook")
@@ -64,7 +73,7 @@ class TiedConv2DTranspose(_Mirror):
 
 
 @keras.saving.register_keras_serializable("aebook")
-class Sampling(keras.layers.Layer):
+class Sampling(Configured):
     """Draw z = z_mean + exp(scale * s) * epsilon with epsilon ~ N(0, 1): the reparameterisation trick (chapter 11).
 
     scale: 0.5 where s is the log variance, as everywhere in this book; 1.0 where s is the log standard deviation.
@@ -82,13 +91,9 @@ class Sampling(keras.layers.Layer):
         epsilon = keras.random.normal(ops.shape(z_mean), dtype=z_mean.dtype, seed=self.generator)
         return z_mean + ops.exp(self.scale * spread) * epsilon
 
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        return {**super().get_config(), "scale": self.scale, "seed": self.seed}
-
 
 @keras.saving.register_keras_serializable("aebook")
-class KSparse(keras.layers.Layer):
+class KSparse(Configured):
     """Keep the k largest numbers of each code and set the others to zero (Makhzani & Frey 2013; chapter 08).
 
     k: how many to keep; numbers equal to the k-th largest are all kept. Gradients reach the kept numbers only.
@@ -110,13 +115,9 @@ class KSparse(keras.layers.Layer):
         least = ops.top_k(code, self.k)[0][..., -1:]
         return ops.where(code >= least, code, ops.zeros_like(code))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        return {**super().get_config(), "k": self.k}
-
 
 @keras.saving.register_keras_serializable("aebook")
-class L1Sparsity(keras.layers.Layer):
+class L1Sparsity(Configured):
     """Pass a code on unchanged and add weight * mean over images of the sum of |code| to the loss (chapter 08).
 
     weight: of the penalty, which is the same however the images are batched. Bound the length of the decoder's rows
@@ -132,13 +133,9 @@ class L1Sparsity(keras.layers.Layer):
         self.add_loss(self.weight * ops.mean(ops.sum(ops.abs(code), axis=-1)))
         return code
 
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        return {**super().get_config(), "weight": self.weight}
-
 
 @keras.saving.register_keras_serializable("aebook")
-class KLSparsity(keras.layers.Layer):
+class KLSparsity(Configured):
     """Add weight * sum over units of KL(rate || mean activity) to the loss (Lee et al. 2008; Ng 2011; chapter 08).
 
     rate: the wanted mean activity of each unit, in (0, 1), as must be the code: use a sigmoid.
@@ -167,8 +164,3 @@ class KLSparsity(keras.layers.Layer):
         kept, silent = self.rate * ops.log(self.rate / mean), (1 - self.rate) * ops.log((1 - self.rate) / (1 - mean))
         self.add_loss(self.weight * ops.sum(kept + silent))
         return code
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        own = {"rate": self.rate, "weight": self.weight, "momentum": self.momentum}
-        return {**super().get_config(), **own}

@@ -9,14 +9,14 @@ import numpy as np
 from keras import layers, ops
 
 from aebook import losses
-from aebook.layers import DenseTranspose
+from aebook.layers import Configured, DenseTranspose
 
 IMAGE = (28, 28, 1)
 PIXELS = math.prod(IMAGE)
 
 
 @keras.saving.register_keras_serializable("aebook")
-class Autoencoder(keras.Model):
+class Autoencoder(Configured, keras.Model):
     """x_hat = decoder(encoder(x)): the two halves as models of their own, trained as one.
 
     encoder: model from images to codes; decoder: model from codes to images.
@@ -31,16 +31,6 @@ class Autoencoder(keras.Model):
     def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
         """Reconstruct a batch of images; layers such as dropout learn from `training` that they are in training."""
         return self.decoder(self.encoder(x, training=training), training=training)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        halves = keras.saving.serialize_keras_object({"encoder": self.encoder, "decoder": self.decoder})
-        return {**super().get_config(), **halves}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Autoencoder":
-        """Rebuild the model from the arguments that `get_config` returned."""
-        return cls(**keras.saving.deserialize_keras_object(config))
 
 
 class _Rebuilt(Autoencoder):
