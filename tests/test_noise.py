@@ -24,6 +24,9 @@ def stream(kind, x, level, **options):
     return np.concatenate(noisy), np.concatenate(clean)
 
 
+both = pytest.mark.parametrize("source", [corrupt, lambda *given: stream(*given)[0]], ids=["array", "pipeline"])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_noise_keeps_shape_type_and_range_and_follows_its_seed(kind):
     x = np.random.default_rng(0).random((50, 8, 8, 1), "float32")
@@ -35,7 +38,7 @@ def test_noise_keeps_shape_type_and_range_and_follows_its_seed(kind):
     np.testing.assert_array_equal(corrupt(kind, x, 0.0), x)
 
 
-@pytest.mark.parametrize("source", [corrupt, lambda *given: stream(*given)[0]], ids=["array", "pipeline"])
+@both
 @pytest.mark.parametrize("kind", KINDS[1:])
 @pytest.mark.parametrize("p", [0.1, 0.5, 1.0])
 def test_the_replaced_share_is_binomial(source, kind, p):
@@ -73,11 +76,12 @@ def test_gaussian_noise_has_the_asked_spread_and_is_clipped():
     assert (clipped == 0).mean() == pytest.approx(stats.norm.cdf(-0.25), abs=0.01)
 
 
-@pytest.mark.parametrize("make", [lambda x: x, lambda x: noise.gaussian(x, 0.3)], ids=["clean", "noisy"])
-def test_neighbouring_pixels_and_images_get_noise_of_their_own(make):
-    pixels = make(np.random.default_rng(1).random((400, 8, 8, 1), "float32")).reshape(400, 64)
-    for other in (np.roll(pixels, 1, axis=1), np.roll(pixels, 1, axis=0)):
-        assert abs(np.corrcoef(pixels.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(pixels.size)
+@both
+@pytest.mark.parametrize("kind", KINDS)
+def test_neighbouring_pixels_and_images_get_noise_of_their_own(source, kind):
+    drawn = source(kind, GREY, 0.4).reshape(len(GREY), -1)
+    for other in (np.roll(drawn, 1, axis=1), np.roll(drawn, 1, axis=0)):
+        assert abs(np.corrcoef(drawn.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(drawn.size)
 
 
 def test_the_pipeline_pairs_noise_with_its_clean_image_and_shows_each_once():
@@ -109,9 +113,12 @@ def test_impossible_levels_are_refused(kind, level):
 
 
 @pytest.mark.parametrize("x", [GREY * 255, GREY - 1, GREY[:0], GREY * np.nan], ids=["bytes", "negative", "none", "nan"])
-def test_images_outside_the_range_are_refused(x):
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_outside_the_range_are_refused(kind, x):
     with pytest.raises(ValueError, match="divide bytes by 255"):
-        noise.gaussian(x, 0.1)
+        corrupt(kind, x, 0.1)
+    with pytest.raises(ValueError, match="divide bytes by 255"):
+        noise.batches(x, kind, 0.1)
 
 
 def test_an_unknown_noise_is_refused_with_the_choices():

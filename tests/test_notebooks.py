@@ -1,6 +1,8 @@
 """The chapter contract: what every notebook must have, and that its exercises can be solved, failed and left open."""
 
 import ast
+import base64
+import io
 import json
 import re
 import statistics
@@ -11,9 +13,12 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
@@ -119,6 +124,24 @@ def test_the_repository_has_one_address() -> None:
 
 
 # ---- cleanliness
+
+
+def png(colour: tuple[int, int, int, int]) -> str:
+    """A noisy grey picture with one pixel of that colour, as a figure is put out."""
+    grey = np.random.default_rng(0).integers(0, 256, (40, 40, 1), "uint8").repeat(3, axis=2)
+    pixels = np.concatenate([grey, np.full((40, 40, 1), 255, "uint8")], axis=2)
+    pixels[5, 7] = colour
+    Image.fromarray(pixels, "RGBA").save(file := io.BytesIO(), "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+@pytest.mark.parametrize("colour, smaller", [((9, 9, 9, 255), True), ((9, 9, 8, 255), False), ((9, 9, 9, 254), False)])
+def test_a_picture_of_greys_alone_is_stored_as_such_and_loses_nothing(colour: tuple, smaller: bool) -> None:
+    cell = new_code_cell("1", execution_count=1, outputs=[new_output("display_data", {"image/png": png(colour)})])
+    for _ in range(2):  # the second time there is nothing left to do
+        (kept,) = notebooks.pictures(notebooks.clean(new_notebook(cells=[cell])).cells[0])
+        before, after = (Image.open(io.BytesIO(base64.b64decode(p))).convert("RGBA") for p in (png(colour), kept))
+        assert before.tobytes() == after.tobytes() and (len(kept) < len(png(colour)) / 2) == smaller
 
 
 @each

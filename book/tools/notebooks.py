@@ -8,6 +8,7 @@ python book/tools/notebooks.py address                          write the addres
 import argparse
 import ast
 import base64
+import io
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 import nbformat
 import yaml
 from nbformat import NotebookNode
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "00_template"
@@ -124,6 +126,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
                 output.metadata = NotebookNode()
             if "execution_count" in output:
                 output.execution_count = cell.execution_count
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = _grey(output.data["image/png"])
     return notebook
 
 
@@ -140,6 +144,16 @@ def _ids(notebook: NotebookNode) -> Iterator[str]:
         name = "-".join(re.findall(r"[a-z0-9]+", cell.source.lower().split("\n")[0])[:6])[:48] or "cell"
         seen[name] = seen.get(name, 0) + 1
         yield name if seen[name] == 1 else f"{name}-{seen[name]}"
+
+
+def _grey(picture: str) -> str:
+    """A PNG in base64, with one number a pixel instead of four where it shows nothing but greys."""
+    image = Image.open(io.BytesIO(base64.b64decode(picture)))
+    grey = image.convert("L")
+    if image.mode != "RGBA" or grey.convert("RGBA").tobytes() != image.tobytes():
+        return picture
+    grey.save(file := io.BytesIO(), "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def _is_noise(output: NotebookNode) -> bool:
