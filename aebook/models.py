@@ -213,6 +213,52 @@ def contractive(code_size: int = 256, weight: float = 0.1, tied: bool = True) ->
     return Contractive(code_size, weight, tied, name="contractive")
 
 
+def denoiser(
+    widths: Sequence[int] = (32, 64),
+    stride: int = 2,
+    code: int | None = None,
+    skips: bool = False,
+    residual: bool = False,
+    blocks: int = 1,
+    shape: tuple[int | None, ...] = IMAGE,
+) -> keras.Model:
+    """Strided convolutions down, transposed ones up, residual blocks at every size (chapters 05 to 07).
+
+    widths: channels at each size, the largest size first; each size is `stride` times smaller than the one before.
+    code: squeeze the smallest maps into so many channels, on a layer named "code"; None keeps them as they are.
+    skips: let the way up see the maps of the way down, and the image (Ronneberger et al. 2015).
+    residual: add the result to the image, so that only the difference is learned (Zhang et al. 2017); the pixels are
+        then not confined to [0, 1]. Without, they end in a sigmoid.
+    blocks: residual blocks at each size. shape: of the images, divisible by stride ** len(widths); None for any.
+    """
+    how: dict[str, Any] = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"}
+    down = {**how, "kernel_size": 2 * stride, "strides": stride}
+    # An output of a transposed convolution sums only a part, 1 / stride ** 2, of what Keras counts as its inputs.
+    up = {**down, "kernel_initializer": keras.initializers.VarianceScaling(2 * stride**2, "fan_out")}
+
+    def refine(h: Any) -> Any:
+        for _ in range(blocks):
+            h = layers.Add()([h, layers.Conv2D(h.shape[-1], 3, **how)(h)])
+        return h
+
+    x = layers.Input(shape)
+    maps = [x]
+    for width in widths:
+        maps.append(refine(layers.Conv2D(width, **down)(maps[-1])))
+    h = maps.pop()
+    if code is not None:
+        h = layers.Conv2D(code, 1, name="code")(h)
+        h = refine(layers.Conv2D(widths[-1], 3, **how)(h))
+    for width in widths[-2::-1]:
+        h = layers.Conv2DTranspose(width, **up)(h)
+        h = layers.Concatenate()([h, maps.pop()]) if skips else h
+        h = refine(layers.Conv2D(width, 3, **how)(h))
+    h = layers.Conv2DTranspose(16, **up)(h)
+    h = layers.Concatenate()([h, x]) if skips else h
+    h = layers.Conv2D(shape[-1], 3, padding="same", activation=None if residual else "sigmoid", name="pixels")(h)
+    return keras.Model(x, layers.Add()([x, h]) if residual else h, name="denoiser")
+
+
 def _autoencoder(shape: tuple[int, ...], encoder: list[Any], decoder: list[Any], name: str) -> Autoencoder:
     first = keras.Sequential([layers.Input(shape), *encoder], name="encoder")
     second = keras.Sequential([layers.Input(first.output_shape[1:]), *decoder], name="decoder")

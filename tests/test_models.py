@@ -112,3 +112,34 @@ def test_a_contractive_model_comes_back_with_its_weight_and_still_tied(tmp_path)
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match="reward"):
         models.contractive(weight=-0.1)
+
+
+def test_a_denoiser_passes_everything_through_its_code():
+    for skips in (False, True):
+        model = models.denoiser((6,), stride=4, code=8, skips=skips)
+        assert model.get_layer("code").output.shape == (None, 7, 7, 8)
+        model.get_layer("code").set_weights([np.zeros((1, 1, 6, 8)), np.zeros(8)])
+        x_hat = ops.convert_to_numpy(model(X))
+        assert (abs(x_hat[0] - x_hat[1]).max() > 1e-3) == skips  # only a skip knows one image from another
+
+
+def test_a_residual_denoiser_learns_the_difference():
+    model = models.denoiser((6, 8), residual=True)
+    pixels = model.get_layer("pixels")
+    pixels.set_weights([0 * weight for weight in pixels.get_weights()])
+    np.testing.assert_array_equal(ops.convert_to_numpy(model(X)), X)
+
+
+def test_a_denoiser_of_pages_takes_any_size():
+    model = models.denoiser((4, 6, 8), skips=True, shape=(None, None, 1))
+    assert model(np.zeros((1, 24, 40, 1), "float32")).shape == (1, 24, 40, 1)
+
+
+def test_a_new_denoiser_keeps_the_signal_at_its_strength():
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(8, 28, 28, 1)).astype("float32")
+    for stride, widths in ((2, (32, 64)), (4, (64,))):
+        model = models.denoiser(widths, stride, blocks=0)
+        strided = [layer for layer in model.layers if getattr(layer, "strides", (1, 1)) == (stride, stride)]
+        maps = keras.Model(model.input, [layer.output for layer in strided])(x)
+        assert all(0.4 < float(ops.sqrt(ops.mean(ops.square(m)))) < 2.5 for m in maps)
