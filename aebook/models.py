@@ -222,16 +222,16 @@ def denoiser(
     blocks: int = 1,
     shape: tuple[int | None, ...] = IMAGE,
 ) -> keras.Model:
-    """Strided convolutions down, transposed ones up, residual blocks at every size (chapters 05 to 07).
+    """Strided convolutions down, transposed ones up, residual blocks at every smaller size (chapters 05 to 07).
 
-    widths: channels at each size, the largest size first; each size is `stride` times smaller than the one before.
+    widths: channels at each smaller size, the largest size first; each is `stride` times smaller than the one before.
     code: squeeze the smallest maps into so many channels, on a layer named "code"; None keeps them as they are.
-    skips: let the way up see the maps of the way down, and the image (Ronneberger et al. 2015).
-    residual: add the result to the image, so that only the difference is learned (Zhang et al. 2017); the pixels are
-        then not confined to [0, 1]. Without, they end in a sigmoid.
+    skips: let the way up see the maps of the way down, 16 of full size among them (Ronneberger et al. 2015).
+    residual: add the result to the image, so that only the difference is learned (Zhang et al. 2017). A new model then
+        answers with its input, and its pixels are not confined to [0, 1]. Without, they end in a sigmoid.
     blocks: residual blocks at each size. shape: of the images, divisible by stride ** len(widths); None for any.
     """
-    how: dict[str, Any] = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"}
+    how: dict[str, Any] = {"padding": "same", "activation": "gelu", "kernel_initializer": "he_normal"}
     down = {**how, "kernel_size": 2 * stride, "strides": stride}
     # An output of a transposed convolution sums only a part, 1 / stride ** 2, of what Keras counts as its inputs.
     up = {**down, "kernel_initializer": keras.initializers.VarianceScaling(2 * stride**2, "fan_out")}
@@ -241,8 +241,12 @@ def denoiser(
             h = layers.Add()([h, layers.Conv2D(h.shape[-1], 3, **how)(h)])
         return h
 
+    def widen(h: Any, width: int) -> Any:
+        h = layers.Conv2DTranspose(width, **up)(h)
+        return layers.Conv2D(width, 3, **how)(layers.Concatenate()([h, maps.pop()])) if skips else h
+
     x = layers.Input(shape)
-    maps = [x]
+    maps = [layers.Conv2D(16, 3, **how)(x) if skips else x]
     for width in widths:
         maps.append(refine(layers.Conv2D(width, **down)(maps[-1])))
     h = maps.pop()
@@ -250,12 +254,10 @@ def denoiser(
         h = layers.Conv2D(code, 1, name="code")(h)
         h = refine(layers.Conv2D(widths[-1], 3, **how)(h))
     for width in widths[-2::-1]:
-        h = layers.Conv2DTranspose(width, **up)(h)
-        h = layers.Concatenate()([h, maps.pop()]) if skips else h
-        h = refine(layers.Conv2D(width, 3, **how)(h))
-    h = layers.Conv2DTranspose(16, **up)(h)
-    h = layers.Concatenate()([h, x]) if skips else h
-    h = layers.Conv2D(shape[-1], 3, padding="same", activation=None if residual else "sigmoid", name="pixels")(h)
+        h = refine(widen(h, width))
+    h = widen(h, 16)
+    start = {"kernel_initializer": "zeros"} if residual else {"activation": "sigmoid"}
+    h = layers.Conv2D(shape[-1], 3, padding="same", name="pixels", **start)(h)
     return keras.Model(x, layers.Add()([x, h]) if residual else h, name="denoiser")
 
 
