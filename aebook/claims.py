@@ -64,8 +64,7 @@ def _report(statement: str, verdict: str, found: str, **numbers: float | None) -
     line = f"{mark} {statement} | {found}"
     shell = _shell()
     if shell is None:
-        print(line)
-        return
+        return print(line)
     bundle = {"statement": statement, "verdict": verdict, "found": found, **numbers}
     shell.display_pub.publish({"text/plain": line, MIME: bundle})
 

@@ -29,10 +29,7 @@ STAND_IN_TEST, STAND_IN_VALID, STAND_IN_SIZE = 1_000, 500, 5_000
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 STAND_INS = {"mnist": "5,000 embedded MNIST digits", "fashion-mnist": "5,000 drawn garments"}
 MIRRORS = {
-    "mnist": (
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    ),
+    "mnist": ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"),
     "fashion-mnist": (
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -77,9 +74,8 @@ class Split:
     missing: str | None = None
 
     def __str__(self) -> str:
-        return (
-            f"data: {self.source} · {len(self.x_train):,} train, {len(self.x_valid):,} valid, {len(self.x_test):,} test"
-        )
+        train, valid, test = (f"{len(x):,}" for x in (self.x_train, self.x_valid, self.x_test))
+        return f"data: {self.source} · {train} train, {valid} valid, {test} test"
 
 
 def load(name: str, n_train: int | None = None, n_valid: int | None = None, source: str = "auto") -> Split:
@@ -274,9 +270,7 @@ def _split(
         raise ValueError(f"n_valid={n_valid:,} of {len(x):,} training images ({source})")
     end = len(x) - n_valid
     if n_train is not None and not 0 < n_train <= end:
-        raise ValueError(
-            f"n_train={n_train:,}, but {source} has {end:,} training images beside {n_valid:,} for validation"
-        )
+        raise ValueError(f"n_train={n_train:,} of {end:,} training images beside {n_valid:,} for validation ({source})")
     chosen = slice(0, end) if n_train is None else _stratified(y[:end], n_train)
     x_valid = x[end:] if n_train is None else x[end:].copy()  # a view would keep all of x in memory
     return Split(x[chosen], y[chosen], x_valid, y[end:], x_test, y_test, source, missing)

@@ -226,10 +226,8 @@ def _ankle_boot(s: _Sheet) -> None:
     s.shade(1.35, inside, _bar(s.x, s.y, (front, rim + 2), (-4, base - 6), s("detail", -0.5, 1)))
 
 
-_DRAW: tuple[Callable[[_Sheet], None], ...] = (
-    *(_t_shirt, _trouser, _pullover, _dress, _coat),
-    *(_sandal, _shirt, _sneaker, _bag, _ankle_boot),
-)
+_DRAW: list[Callable[[_Sheet], None]] = [_t_shirt, _trouser, _pullover, _dress, _coat]
+_DRAW += [_sandal, _shirt, _sneaker, _bag, _ankle_boot]
 
 
 def render(labels: np.ndarray | int, factors: np.ndarray) -> np.ndarray:

@@ -36,9 +36,7 @@ class _Mirror(Configured):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the bias, one number for each input channel of the mirrored layer."""
         if not self.layer.built:
-            raise ValueError(
-                f"build {self.layer.name!r} first, for example by calling the encoder: there is no kernel yet"
-            )
+            raise ValueError(f"build {self.layer.name!r} first, such as by calling the encoder: it has no kernel yet")
         self.bias = self.add_weight(shape=(self.layer.kernel.shape[-2],), initializer="zeros", name="bias")
 
 

@@ -281,12 +281,11 @@ class Table:
 
     def _repr_html_(self) -> str:
         head, *body = [[html.escape(cell) for cell in row] for row in self.cells]
-        rows = "".join(
-            f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{c}</td>" for c in row[1:]) + "</tr>" for row in body
-        )
+        rows = (f'<th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) for name, *rest in body)
         columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
-        return f'<table class="table">{caption}<thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>'
+        inner = "</tr><tr>".join(rows)
+        return f'<table class="table">{caption}<thead><tr>{columns}</tr></thead><tbody><tr>{inner}</tr></tbody></table>'
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> Table:
@@ -331,5 +330,4 @@ def _label_ends(axis: Axes, ends: Sequence[Any]) -> None:
 def _draw(axis: Axes, image: np.ndarray) -> None:
     axis.imshow(np.squeeze(image), vmin=0, vmax=1)
     axis.set(xticks=[], yticks=[])
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    axis.spines[:].set_visible(False)
