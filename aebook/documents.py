@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import gaussian_filter
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 WHITE = np.float32(255)  # of a page in bytes
@@ -143,6 +144,7 @@ def _dirty(random: np.random.Generator, clean: np.ndarray, shade: np.ndarray) ->
     return clean * paper + (1 - clean) * ink
 
 
+@threadpool_limits.wrap(limits=1)  # thousands of tiny systems: on a busy machine threads only wait for each other
 def draw(n: int, seed: int = 0, size: tuple[int, int] | None = None) -> list[Page]:
     """Render n clean pages, each under every kind of dirt in `KINDS`: 4 n pages, the four of a clean page in a row.
 
