@@ -169,15 +169,18 @@ def to_bytes(page: np.ndarray) -> np.ndarray:
 
 
 def read_page(path: str | Path) -> np.ndarray:
-    """Read an image file as a grey page of bytes (h, w, 1), turned upright where a camera noted how it was held.
+    """Read an image file as a grey page of bytes (h, w, 1), upright as a camera noted it; what is transparent is paper.
 
     Raises DocumentError for a file that is missing, no readable image, or holds several pages or more than 8 bits.
     """
     try:
-        with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1 or image.mode[0] in "IF":
+        with Image.open(path) as file:
+            if getattr(file, "n_frames", 1) > 1 or file.mode[0] in "IF":
                 raise ValueError("it holds several, or more than 8 bits a pixel")
-            return np.asarray(ImageOps.exif_transpose(image).convert("L"))[..., None]
+            image: Image.Image = ImageOps.exif_transpose(file)
+            if image.has_transparency_data:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            return np.asarray(image.convert("L"))[..., None]
     except Exception as error:  # decoders raise whatever they like on a damaged file
         raise DocumentError(f"{path} is no readable page: {error}\n  Put a good PNG, JPEG or TIFF there.") from error
 

@@ -225,6 +225,22 @@ def test_photographs_are_turned_upright_and_made_grey(tmp_path):
     assert page.shape == (4, 2, 1) and page[0, 1, 0] == 255 and set(page.ravel()) == {76, 255}
 
 
+@pytest.mark.parametrize("mode, ink", [("RGBA", (0, 0, 0)), ("LA", (0,)), ("P", None)])
+def test_what_is_transparent_is_paper(tmp_path, mode, ink):
+    """Drawing programs save ink on nothing: black, wholly transparent pixels around black ink."""
+    if ink is None:
+        image, options = Image.new("P", (3, 2), 1), {"transparency": 1}
+        image.putpalette([0] * 6)
+        image.putpixel((1, 0), 0)
+    else:
+        image, options = Image.new(mode, (3, 2), (*ink, 0)), {}
+        image.putpixel((1, 0), (*ink, 255))
+        image.putpixel((2, 0), (*ink, 51))
+    image.save(tmp_path / "ink.png", **options)
+    page = documents.read_page(tmp_path / "ink.png")[..., 0]
+    assert page.tolist() == [[255, 0, 255 if ink is None else 204], [255, 255, 255]]
+
+
 @pytest.mark.skipif(not SCANS.exists(), reason="needs the public scans: set AEBOOK_DATA_DIR")
 def test_the_public_scans_hold_four_scans_of_each_clean_page():
     pages = documents.read(SCANS)
