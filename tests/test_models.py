@@ -130,6 +130,13 @@ def test_a_residual_denoiser_learns_the_difference():
     np.testing.assert_array_equal(ops.convert_to_numpy(model(X)), X)
 
 
+def test_a_denoiser_has_the_activation_that_was_asked_for():
+    for options, expected in (({}, "gelu"), ({"activation": "relu"}, "relu")):
+        model = models.denoiser((4, 6), skips=True, **options)
+        chosen = {layer.activation.__name__ for layer in model.layers if hasattr(layer, "activation")}
+        assert chosen == {expected, "sigmoid"}
+
+
 def test_a_denoiser_of_pages_takes_any_size():
     model = models.denoiser((4, 6, 8), skips=True, shape=(None, None, 1))
     assert model(np.zeros((1, 24, 40, 1), "float32")).shape == (1, 24, 40, 1)
