@@ -4,6 +4,7 @@ Importing the package loads neither Keras nor TensorFlow; each module loads what
 """
 
 import contextlib
+import logging
 import os
 import platform
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ def setup(seed: int = 0) -> None:
     """
     with _silence():
         import keras
+    logging.getLogger("tensorflow").setLevel("ERROR")  # it warns of tracing where a chapter makes many models
     keras.utils.set_random_seed(seed)
     versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
     versions = {"aebook": __version__, "python": platform.python_version(), **versions}

@@ -1,5 +1,6 @@
 """The package as a whole: what importing it costs, what it promises in its metadata, how a chapter opens."""
 
+import logging
 import subprocess
 import sys
 import tomllib
@@ -26,6 +27,11 @@ def test_setup_seeds_and_names_versions(capfd):
     assert (keras.ops.convert_to_numpy(first) == keras.ops.convert_to_numpy(keras.random.uniform((4,)))).all()
     out, err = capfd.readouterr()
     assert out.count("keras " + keras.__version__) == 2 and err == ""
+
+
+def test_after_setup_tracing_leaves_no_warning_in_a_chapter():
+    aebook.setup(seed=0)
+    assert not logging.getLogger("tensorflow").isEnabledFor(logging.WARNING)
 
 
 def test_setup_refuses_an_impossible_seed():
