@@ -1,6 +1,8 @@
 # The only commands a newcomer needs; `make` alone lists them.
 PROFILE ?= fast
 CORES   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# For training the model that cleans pages: what earlier runs took counts.
+MINUTES ?= 120
 # For workflows: extra requirements (such as another TensorFlow), and what pins the rest.
 EXTRA       ?=
 CONSTRAINTS ?= -c constraints.txt
@@ -15,7 +17,7 @@ PYTEST   = $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nb
 SNAKE    = $(PY) -m snakemake --cores $(CORES) --keep-going --quiet all --nolock --rerun-incomplete \
            --rerun-triggers mtime params input --config profile=$(PROFILE) --
 
-.PHONY: help book test lab serve clean run chapters gpu nbval site links tidy address
+.PHONY: help book test lab serve clean run chapters gpu nbval site links tidy address cleaner
 help:
 	@echo 'make book     run the chapters and build the site   (PROFILE=full: real data at full size)'
 	@echo 'make test     test the package, the notebooks and the site'
@@ -23,7 +25,7 @@ help:
 	@echo 'make serve    show the built site in a browser'
 	@echo 'make clean    remove what was built                 (.venv stays)'
 	@echo
-	@echo 'For authors:  make chapters [ONLY=notebooks/02_vanilla.ipynb] · tidy · address · links'
+	@echo 'For authors:  make chapters [ONLY=notebooks/02_vanilla.ipynb] · tidy · address · links · cleaner [MINUTES=120]'
 
 book: $(BOOK)
 	@$(PY) -m aebook data
@@ -60,6 +62,9 @@ gpu: $(BOOK)
 
 nbval: $(TESTS)
 	@$(PYTEST) -k ipynb tests notebooks
+
+cleaner: $(BOOK)
+	@$(PY) book/tools/cleaner.py --minutes $(MINUTES)
 
 links: $(BOOK)
 	@$(PY) book/tools/stage.py --profile committed

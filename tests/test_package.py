@@ -44,3 +44,8 @@ def test_requirements_and_metadata_name_the_same_ranges():
     lines = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
     assert set(project["dependencies"]) <= set(lines)
     assert project["version"] == aebook.__version__
+
+
+def test_files_that_are_no_code_are_installed_as_well():
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["aebook"]
+    assert {path.name for path in (ROOT / "aebook").iterdir() if path.is_file() and path.suffix != ".py"} == set(data)
