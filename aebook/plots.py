@@ -222,8 +222,7 @@ def latent_grid(
     first, second = np.linspace(*x_range, n), np.linspace(*y_range, n)
     codes = np.stack(np.meshgrid(first, second[::-1]), axis=-1).reshape(-1, 2).astype("float32")
     images = np.squeeze(_apply(decoder, codes), -1)
-    side = images.shape[1]
-    mosaic = images.reshape(n, n, side, side).swapaxes(1, 2).reshape(n * side, n * side)
+    mosaic = np.block([list(row) for row in images.reshape(n, n, *images.shape[1:])])
     with _figure(title, note, (6.0, 6.0)) as (figure, axis):
         axis.imshow(mosaic, vmin=0, vmax=1, extent=(*x_range, *y_range), aspect="auto")
         axis.set(xlabel="first number of the code", ylabel="second number of the code")
@@ -233,7 +232,7 @@ def latent_grid(
 def arrows(
     points: np.ndarray, starts: np.ndarray, fields: Mapping[str, np.ndarray], title: str = "", note: str = ""
 ) -> Figure:
-    """Draw points (n, 2) of the plane and, from each start (m, 2), one arrow of each named field (m, 2).
+    """Draw points (n, 2) of the plane and, from each start (m, 2), a third of the arrow of each named field (m, 2).
 
     Taught in chapter 05.
     """
@@ -241,7 +240,7 @@ def arrows(
         axis.plot(*points.T, ".", color=PALETTE[-2], markersize=4)
         for (name, field), color, width in zip(fields.items(), cycle(PALETTE), (0.007, 0.003), strict=False):
             how: dict[str, Any] = {"color": color, "width": width, "label": name}
-            axis.quiver(*starts.T, *field.T, scale=1, scale_units="xy", angles="xy", **how)
+            axis.quiver(*starts.T, *field.T, scale=3, scale_units="xy", angles="xy", **how)
         axis.set_aspect("equal")
         axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

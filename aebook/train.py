@@ -126,8 +126,7 @@ class _Precision:
     def __init__(self, model: keras.Model, policy: str) -> None:
         leaves = _leaves(model)
         last = max((i for i, layer in enumerate(leaves) if layer.trainable_weights), default=0)
-        self.before = [(layer, layer.dtype_policy) for layer in leaves[:last]]
-        self.policy = policy
+        self.policy, self.before = policy, [(layer, layer.dtype_policy) for layer in leaves[:last]]
 
     def __enter__(self) -> None:
         for layer, _ in self.before if self.policy != "float32" else ():
@@ -143,8 +142,7 @@ class _Recorder(keras.callbacks.Callback):
 
     def __init__(self, patience: int | None) -> None:
         super().__init__()
-        self.history = History()
-        self.patience = patience or math.inf
+        self.history, self.patience = History(), patience or math.inf
         self.best_weights: list[np.ndarray] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
