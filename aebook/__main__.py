@@ -6,7 +6,6 @@ from pathlib import Path
 from PIL import Image
 
 from aebook import _silence, data
-from aebook.documents import WHITE, clean_page, read_page, to_bytes
 
 CLEANER = Path(__file__).with_name("cleaner.keras")
 
@@ -36,6 +35,8 @@ def clean(inputs: list[Path], out: Path, model: Path = CLEANER) -> None:
     Taught in chapter 07.
     """
     try:
+        from aebook.documents import WHITE, clean_page, read_page, to_bytes  # what `data` need not load
+
         with _silence():
             import keras
 

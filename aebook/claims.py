@@ -64,7 +64,8 @@ def _report(statement: str, verdict: str, found: str, **numbers: float | None) -
     line = f"{mark} {statement} | {found}"
     shell = _shell()
     if shell is None:
-        return print(line)
+        print(line)
+        return
     bundle = {"statement": statement, "verdict": verdict, "found": found, **numbers}
     shell.display_pub.publish({"text/plain": line, MIME: bundle})
 

@@ -17,7 +17,6 @@ An image follows from its label and nine independent factors in [0, 1] alone:
     tilt     turned from 4 degrees one way to 4 degrees the other
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -226,8 +225,7 @@ def _ankle_boot(s: _Sheet) -> None:
     s.shade(1.35, inside, _bar(s.x, s.y, (front, rim + 2), (-4, base - 6), s("detail", -0.5, 1)))
 
 
-_DRAW: list[Callable[[_Sheet], None]] = [_t_shirt, _trouser, _pullover, _dress, _coat]
-_DRAW += [_sandal, _shirt, _sneaker, _bag, _ankle_boot]
+_DRAW = (_t_shirt, _trouser, _pullover, _dress, _coat, _sandal, _shirt, _sneaker, _bag, _ankle_boot)
 
 
 def render(labels: np.ndarray | int, factors: np.ndarray) -> np.ndarray:

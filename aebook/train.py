@@ -67,7 +67,7 @@ def fit(
     (x, y), valid = _pairs(data)
     steps = len(x) if y is None else math.ceil(len(x) / batch_size)  # a pipeline has made its batches
     if min(len(x), len(valid[0]), epochs) < 1:
-        raise ValueError(f"{len(x)} training, {len(valid[0])} validation examples, {epochs} epochs: need one of each")
+        raise ValueError(f"{len(x)} training, {len(valid[0])} validation examples, {epochs} epochs: need at least one")
     keras.utils.set_random_seed(seed)
     if optimizer is None:
         optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps))

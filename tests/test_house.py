@@ -29,11 +29,8 @@ def tracked() -> list[Path]:
     """The repository's text files."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     paths = [ROOT / name for name in listed.split("\0") if name]
-    return [
-        path
-        for path in paths
-        if path.is_file() and path.suffix not in {".png", ".ico", ".woff2", ".onnx", ".bin", ".keras"}
-    ]
+    binary = {".png", ".ico", ".woff2", ".onnx", ".bin", ".keras"}
+    return [path for path in paths if path.is_file() and path.suffix not in binary]
 
 
 # ---- tools

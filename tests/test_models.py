@@ -124,10 +124,12 @@ def test_a_denoiser_passes_everything_through_its_code():
 
 
 def test_a_residual_denoiser_learns_the_difference():
-    model = models.denoiser((6, 8), residual=True)
-    pixels = model.get_layer("pixels")
-    pixels.set_weights([0 * weight for weight in pixels.get_weights()])
-    np.testing.assert_array_equal(ops.convert_to_numpy(model(X)), X)
+    for skips in (False, True):
+        model = models.denoiser((6, 8), skips=skips, residual=True)
+        np.testing.assert_array_equal(ops.convert_to_numpy(model(X)), X)  # it starts from no difference at all
+        *_, bias = model.get_layer("pixels").weights
+        bias.assign([0.25])
+        np.testing.assert_allclose(ops.convert_to_numpy(model(X)), X + 0.25, atol=1e-6)  # not pressed into [0, 1]
 
 
 def test_a_denoiser_has_the_activation_that_was_asked_for():
