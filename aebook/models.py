@@ -220,7 +220,7 @@ def denoiser(
     skips: bool = False,
     residual: bool = False,
     blocks: int = 1,
-    activation: str = "gelu",
+    activation: str = "silu",
     shape: tuple[int | None, ...] = IMAGE,
 ) -> keras.Model:
     """Strided convolutions down, transposed ones up, residual blocks at every smaller size (chapters 05 to 07).
@@ -230,7 +230,7 @@ def denoiser(
     skips: let the way up see the maps of the way down, 16 of full size among them (Ronneberger et al. 2015).
     residual: add the result to the image, so that only the difference is learned (Zhang et al. 2017). A new model then
         answers with its input, and its pixels are not confined to [0, 1]. Without, they end in a sigmoid.
-    blocks: residual blocks at each size. activation: on pages "relu" takes half of the time of "gelu".
+    blocks: residual blocks at each size. activation: "gelu" learns no more and costs half as much again.
     shape: of the images, divisible by stride ** len(widths); None for any.
     """
     how: dict[str, Any] = {"padding": "same", "activation": activation, "kernel_initializer": "he_normal"}

@@ -133,7 +133,7 @@ def test_a_residual_denoiser_learns_the_difference():
 
 
 def test_a_denoiser_has_the_activation_that_was_asked_for():
-    for options, expected in (({}, "gelu"), ({"activation": "relu"}, "relu")):
+    for options, expected in (({}, "silu"), ({"activation": "relu"}, "relu")):
         model = models.denoiser((4, 6), skips=True, **options)
         chosen = {layer.activation.__name__ for layer in model.layers if hasattr(layer, "activation")}
         assert chosen == {expected, "sigmoid"}
