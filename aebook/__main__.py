@@ -40,13 +40,16 @@ def clean(inputs: list[Path], out: Path, model: Path = CLEANER) -> None:
         with _silence():
             import keras
 
+            from aebook.train import somebody_watches
+
             network = keras.saving.load_model(model, compile=False)
     except Exception as error:  # no file, no model, a layer that nobody knows
         raise SystemExit(f"clean: {error}\n  Chapter 07 trains a model; name its file with --model.") from error
     paths = [path for given in inputs for path in (sorted(given.glob("[!.]*")) if given.is_dir() else [given])]
     bad = []
     for i, path in enumerate(paths, 1):
-        target, half, title = out / f"{path.stem}.png", out / f".{path.stem}.part", f"{i}/{len(paths)} {path.name}"
+        target, half = out / f"{path.stem}.png", out / f".{path.stem}.part"
+        title = f"{i}/{len(paths)} {path.name}" * somebody_watches()
         try:
             page = read_page(path)
             if target.exists():

@@ -62,8 +62,7 @@ def _require_band(statement: str, low: float | None, high: float | None) -> None
 def _report(statement: str, verdict: str, found: str, **numbers: float | None) -> None:
     mark = {"holds": "✓", "fails": "✗"}.get(verdict, "○")
     line = f"{mark} {statement} | {found}"
-    shell = _shell()
-    if shell is None:
+    if (shell := _shell()) is None:
         print(line)
         return
     bundle = {"statement": statement, "verdict": verdict, "found": found, **numbers}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aebook import __main__, baselines, documents, models
+from aebook import __main__, baselines, documents, models, train
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "tools"))
 
@@ -47,7 +47,9 @@ def run(*arguments):
     __main__.main(["clean", *map(str, arguments)])
 
 
-def test_every_page_of_a_folder_is_cleaned_by_the_model(scans, tmp_path, model, capsys):
+@pytest.mark.parametrize("watched", [True, False])
+def test_every_page_of_a_folder_is_cleaned_by_the_model(scans, tmp_path, model, capsys, monkeypatch, watched):
+    monkeypatch.setattr(train, "somebody_watches", lambda: watched)
     before = {path: path.read_bytes() for path in scans.iterdir()}
     run(scans, "-o", tmp_path / "new" / "out", "--model", model)
     assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {"one.png", "two.png", "three.png"}
@@ -56,7 +58,7 @@ def test_every_page_of_a_folder_is_cleaned_by_the_model(scans, tmp_path, model, 
         cleaned = Image.open(tmp_path / "new" / "out" / f"{path.stem}.png")
         assert cleaned.mode == "L" and (np.asarray(cleaned) == 255 - np.asarray(Image.open(path))).all()
     printed = capsys.readouterr()
-    assert "clean: 3 of 3 pages cleaned" in printed.out and "3/3 two.tif" in printed.err
+    assert "clean: 3 of 3 pages cleaned" in printed.out and ("3/3 two.tif" in printed.err) is watched
 
 
 def test_what_a_model_answers_is_kept_between_black_and_white(scans, tmp_path):
