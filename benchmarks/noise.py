@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 
 from aebook import models, noise, sources, train  # noqa: E402
 
-BATCH, IMAGES, REPEATS = 64, 3200, 3
+BATCH, IMAGES, REPEATS = 64, 1600, 3
 MODELS = {
     "source B's": sources.RECIPES["b-gaussian"].build,
     "source E's": sources.RECIPES["e-salt-pepper"].build,
