@@ -46,11 +46,6 @@ def _figure(title: str, note: str, inches: tuple[float, float], **grid: Any) -> 
             figure.supxlabel(note, x=0.99, ha="right", size=7, color="#555555")
 
 
-def show_image(image: np.ndarray, title: str = "", note: str = "") -> Figure:
-    """Draw one image (h, w) or (h, w, 1), values in [0, 1], ink dark. Taught in chapter 01."""
-    return image_rows({"": [image]}, title, note, size=2.4)
-
-
 def image_rows(rows: Mapping[str, Any], title: str = "", note: str = "", size: float = 0.9) -> Figure:
     """Draw labelled rows of images, all on the scale from 0 (white) to 1 (black).
 
@@ -140,18 +135,12 @@ def history(histories: Any, title: str = "", note: str = "", ylabel: str = "loss
 
 
 def curves(
-    x: Sequence[float],
-    lines: Mapping[str, Any],
-    title: str = "",
-    note: str = "",
-    xlabel: str = "",
-    ylabel: str = "",
-    log: str = "",
+    x: Sequence[float], lines: Mapping[str, Any], title: str = "", note: str = "", log: str = "", **words: str
 ) -> Figure:
     """Draw lines over the same x, each labelled at its right end; points are marked where they are few.
 
     lines: name -> values over x, or a pair of sequences (own x, values).
-    log: the axes on a logarithmic scale, "x", "y" or "xy".
+    log: the axes on a logarithmic scale, "x", "y" or "xy". words: xlabel and ylabel.
     """
     with _figure(title, note, (6.4, 3.4)) as (figure, axis):
         ends: list[Any] = []
@@ -164,30 +153,24 @@ def curves(
             axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
         if "y" in log:
             axis.set_yscale("log")
-        axis.set(xlabel=xlabel, ylabel=ylabel)
+        axis.set(**words)
         _label_ends(axis, ends)
     return figure
 
 
 def histograms(
-    values: Mapping[str, np.ndarray],
-    per: float = 1.0,
-    bins: int = 20,
-    title: str = "",
-    note: str = "",
-    xlabel: str = "",
-    ylabel: str = "",
+    values: Mapping[str, np.ndarray], per: float = 1.0, bins: int = 20, title: str = "", note: str = "", **words: str
 ) -> Figure:
     """Draw one histogram per name, side by side on the same scales, counts on a logarithmic one, divided by `per`.
 
-    Taught in chapter 08.
+    words: xlabel and ylabel. Taught in chapter 08.
     """
     edges = np.histogram_bin_edges(np.concatenate([np.ravel(v) for v in values.values()]), bins)
     with _figure(title, note, (6.8, 2.6), ncols=len(values), sharey=True, squeeze=False) as (figure, axes):
         for axis, (name, one), color in zip(axes.flat, values.items(), cycle(PALETTE), strict=False):
             axis.stairs(np.histogram(one, edges)[0] / per, edges, fill=True, color=color)
             axis.set_title(name)
-        axes[0, 0].set(xlabel=xlabel, ylabel=ylabel, yscale="log")
+        axes[0, 0].set(yscale="log", **words)
     return figure
 
 
