@@ -15,7 +15,6 @@ IMAGE = (28, 28, 1)
 PIXELS = math.prod(IMAGE)
 
 
-@keras.saving.register_keras_serializable("aebook")
 class Autoencoder(Configured, keras.Model):
     """x_hat = decoder(encoder(x)): the two halves as models of their own, trained as one.
 
@@ -43,7 +42,6 @@ class _Rebuilt(Autoencoder):
         return {"name": self.name, **self.options}
 
 
-@keras.saving.register_keras_serializable("aebook")
 class Tied(_Rebuilt):
     """`stacked` whose decoder is the encoder's kernels transposed: half of the weights (chapter 04).
 
@@ -62,7 +60,6 @@ class Tied(_Rebuilt):
         super().__init__(encoder, decoder, **options)
 
 
-@keras.saving.register_keras_serializable("aebook")
 class Contractive(_Rebuilt):
     """One sigmoid layer each way, and the mean squared norm of the encoder's Jacobian in the loss (chapter 09).
 
