@@ -32,53 +32,56 @@ class Autoencoder(Configured, keras.Model):
         return self.decoder(self.encoder(x, training=training), training=training)
 
 
-class _Rebuilt(Autoencoder):
-    """Saved as the arguments it is built from: halves saved one by one would each copy the kernel that they share."""
-
-    options: dict[str, Any]  # to be set before the model is built and called
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments from which `from_config` builds anew, so that a tied kernel stays tied."""
-        return {"name": self.name, **self.options}
-
-
-class Tied(_Rebuilt):
+class Tied(Autoencoder):
     """`stacked` whose decoder is the encoder's kernels transposed: half of the weights (chapter 04).
 
-    widths, activation, initializer, output: see `tied`.
+    widths: of the encoder's layers, outermost first; the last is the code. pixels: the activation of the pixels.
+    Saved as these arguments: halves saved one by one would each copy the kernel that they share.
     """
 
     def __init__(
-        self, widths: Sequence[int], activation: str | None, initializer: str, output: str | None, **options: Any
+        self,
+        widths: Sequence[int] = (392, 196),
+        activation: str | None = "selu",
+        initializer: str = "lecun_normal",
+        pixels: str | None = "sigmoid",
+        **options: Any,
     ) -> None:
-        self.options = {"widths": list(widths), "activation": activation, "initializer": initializer, "output": output}
+        self.widths, self.activation, self.initializer, self.pixels = list(widths), activation, initializer, pixels
         forth = [layers.Dense(n, activation, kernel_initializer=initializer) for n in widths]
         encoder = keras.Sequential([layers.Input(IMAGE), layers.Flatten(), *forth], name="encoder")
         back = [DenseTranspose(dense, activation) for dense in forth[:0:-1]]
-        pixels = [DenseTranspose(forth[0], output, name="pixels"), layers.Reshape(IMAGE)]
-        decoder = keras.Sequential([layers.Input((widths[-1],)), *back, *pixels], name="decoder")
-        super().__init__(encoder, decoder, **options)
+        back += [DenseTranspose(forth[0], pixels, name="pixels"), layers.Reshape(IMAGE)]
+        super().__init__(encoder, keras.Sequential([layers.Input((widths[-1],)), *back], name="decoder"), **options)
 
 
-class Contractive(_Rebuilt):
-    """One sigmoid layer each way, and the mean squared norm of the encoder's Jacobian in the loss (chapter 09).
+class Contractive(Autoencoder):
+    """One sigmoid layer each way, 784 -> code_size -> 784, with the contraction penalty in its loss (chapter 09).
 
-    code_size, weight, tied: see `contractive`. The penalty stands in `losses`, in training and in evaluation alike; as
-    a mean over images of `losses.contraction` it is the same for every batch size.
+    weight: of the penalty beside a reconstruction loss that is summed over the pixels, such as `losses.squared_error`.
+    tied: decode with the transposed kernel of the encoder; untied, the decoder can undo what the penalty does.
+    The penalty stands in `losses`, in training and in evaluation alike; as a mean over images of `losses.contraction`
+    it is the same for every batch size. Saved as its arguments, as `Tied` is.
+    Raises ValueError for a negative weight.
     """
 
-    def __init__(self, code_size: int, weight: float, tied: bool, **options: Any) -> None:
-        self.options = {"code_size": code_size, "weight": weight, "tied": tied}  # before the model is built and called
+    def __init__(self, code_size: int = 256, weight: float = 0.1, tied: bool = True, **options: Any) -> None:
+        if weight < 0:
+            raise ValueError(f"weight={weight}: a negative weight would reward a large Jacobian")
+        self.code_size, self.weight, self.tied = code_size, weight, tied  # before the model is built and called
         how: dict[str, Any] = {"activation": "sigmoid", "initializer": "glorot_uniform"}
-        halves = Tied((code_size,), output="sigmoid", **how) if tied else stacked((code_size,), **how)
+        halves = Tied((code_size,), pixels="sigmoid", **how) if tied else stacked((code_size,), **how)
         super().__init__(halves.encoder, halves.decoder, **options)
 
     def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
         """Reconstruct a batch of images and add the penalty to the losses."""
         code = self.encoder(x)
         norms = losses.contraction(code, self.encoder.layers[-1].kernel)
-        self.add_loss(self.options["weight"] * ops.mean(norms))
+        self.add_loss(self.weight * ops.mean(norms))
         return self.decoder(code)
+
+
+tied, contractive = Tied, Contractive  # what builds them, called as the other builders are
 
 
 def linear(code_size: int = 32, l2: float = 0.0) -> Autoencoder:
@@ -137,19 +140,6 @@ def stacked(
     return _autoencoder(IMAGE, [layers.Flatten(), *dense(widths)], [*dense(back), *pixels], "stacked")
 
 
-def tied(
-    widths: Sequence[int] = (392, 196),
-    activation: str | None = "selu",
-    initializer: str = "lecun_normal",
-    output: str | None = "sigmoid",
-) -> Tied:
-    """`stacked` whose decoder is the encoder's kernels transposed: half of the weights (chapter 04).
-
-    widths: of the encoder's layers, outermost first; the last is the code. output: the activation of the pixels.
-    """
-    return Tied(widths, activation, initializer, output, name="tied")
-
-
 def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str = "gelu") -> Autoencoder:
     """Begin as PCA and learn the rest: a linear code, and a decoder that adds a hidden layer's correction (chapter 02).
 
@@ -196,18 +186,6 @@ def sparse(
         units.set_weights([gain * pictures.T, bias - gain * pictures @ mean])
         pixels.set_weights([pictures, mean])
     return model
-
-
-def contractive(code_size: int = 256, weight: float = 0.1, tied: bool = True) -> Contractive:
-    """One sigmoid layer each way, 784 -> code_size -> 784, with the contraction penalty in its loss (chapter 09).
-
-    weight: of the penalty beside a reconstruction loss that is summed over the pixels, such as `losses.squared_error`.
-    tied: decode with the transposed kernel of the encoder; untied, the decoder can undo what the penalty does.
-    Raises ValueError for a negative weight.
-    """
-    if weight < 0:
-        raise ValueError(f"weight={weight}: a negative weight would reward a large Jacobian")
-    return Contractive(code_size, weight, tied, name="contractive")
 
 
 def denoiser(
