@@ -1,6 +1,5 @@
 """One builder a chapter. Each returns an uncompiled `Autoencoder`: an encoder, a decoder, and their composition."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from aebook import losses
 from aebook.layers import Configured, DenseTranspose
 
 IMAGE = (28, 28, 1)
-PIXELS = math.prod(IMAGE)
+PIXELS = 28 * 28
 
 
 class Autoencoder(Configured, keras.Model):
@@ -69,15 +68,14 @@ class Contractive(Autoencoder):
         if weight < 0:
             raise ValueError(f"weight={weight}: a negative weight would reward a large Jacobian")
         self.code_size, self.weight, self.tied = code_size, weight, tied  # before the model is built and called
-        how: dict[str, Any] = {"activation": "sigmoid", "initializer": "glorot_uniform"}
-        halves = Tied((code_size,), pixels="sigmoid", **how) if tied else stacked((code_size,), **how)
+        build: Any = Tied if tied else stacked  # both end in a sigmoid
+        halves = build((code_size,), activation="sigmoid", initializer="glorot_uniform")
         super().__init__(halves.encoder, halves.decoder, **options)
 
     def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
         """Reconstruct a batch of images and add the penalty to the losses."""
         code = self.encoder(x)
-        norms = losses.contraction(code, self.encoder.layers[-1].kernel)
-        self.add_loss(self.weight * ops.mean(norms))
+        self.add_loss(self.weight * ops.mean(losses.contraction(code, self.encoder.layers[-1].kernel)))
         return self.decoder(code)
 
 
@@ -92,7 +90,7 @@ def linear(code_size: int = 32, l2: float = 0.0) -> Autoencoder:
     penalty = keras.regularizers.L2(l2) if l2 else None
     encoder = [layers.Flatten(), layers.Dense(code_size, kernel_regularizer=penalty, name="code")]
     decoder = [layers.Dense(PIXELS, kernel_regularizer=penalty, name="pixels"), layers.Reshape(IMAGE)]
-    return _autoencoder(IMAGE, encoder, decoder, "linear")
+    return _autoencoder(encoder, decoder, "linear")
 
 
 def vanilla(code_size: int = 32, hidden: Sequence[int] = (256,), activation: str = "gelu") -> Autoencoder:
@@ -103,7 +101,7 @@ def vanilla(code_size: int = 32, hidden: Sequence[int] = (256,), activation: str
     encoder = [layers.Flatten(), *(layers.Dense(n, activation) for n in hidden), layers.Dense(code_size, name="code")]
     decoder = [layers.Dense(n, activation) for n in reversed(hidden)]
     decoder += [layers.Dense(PIXELS, "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
-    return _autoencoder(IMAGE, encoder, decoder, "vanilla")
+    return _autoencoder(encoder, decoder, "vanilla")
 
 
 def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu") -> Autoencoder:
@@ -117,7 +115,7 @@ def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu"
     decoder = [layers.Dense(7 * 7 * 2 * width, activation), layers.Reshape((7, 7, 2 * width))]
     decoder += [layers.Conv2DTranspose(width, activation=activation, **conv)]
     decoder += [layers.Conv2DTranspose(1, activation="sigmoid", name="pixels", **conv)]
-    return _autoencoder(IMAGE, encoder, decoder, "convolutional")
+    return _autoencoder(encoder, decoder, "convolutional")
 
 
 def stacked(
@@ -137,7 +135,7 @@ def stacked(
         return [layers.Dense(n, activation, kernel_initializer=initializer) for n in sizes]
 
     pixels = [layers.Dense(PIXELS, "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
-    return _autoencoder(IMAGE, [layers.Flatten(), *dense(widths)], [*dense(back), *pixels], "stacked")
+    return _autoencoder([layers.Flatten(), *dense(widths)], [*dense(back), *pixels], "stacked")
 
 
 def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str = "gelu") -> Autoencoder:
@@ -179,7 +177,7 @@ def sparse(
     units = layers.Dense(code_size, activation, name="units")
     pixels = layers.Dense(PIXELS, kernel_constraint=keras.constraints.UnitNorm(axis=1), name="pixels")
     encoder = [layers.Flatten(), units, *([sparsity] if sparsity is not None else [])]
-    model = _autoencoder(IMAGE, encoder, [pixels, layers.Reshape(IMAGE)], "sparse")
+    model = _autoencoder(encoder, [pixels, layers.Reshape(IMAGE)], "sparse")
     if mean is not None:
         pictures = pixels.get_weights()[0]
         pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
@@ -238,7 +236,7 @@ def denoiser(
     return keras.Model(x, layers.Add()([x, h]) if residual else h, name="denoiser")
 
 
-def _autoencoder(shape: tuple[int, ...], encoder: list[Any], decoder: list[Any], name: str) -> Autoencoder:
-    first = keras.Sequential([layers.Input(shape), *encoder], name="encoder")
+def _autoencoder(encoder: list[Any], decoder: list[Any], name: str) -> Autoencoder:
+    first = keras.Sequential([layers.Input(IMAGE), *encoder], name="encoder")
     second = keras.Sequential([layers.Input(first.output_shape[1:]), *decoder], name="decoder")
     return Autoencoder(first, second, name=name)
