@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from aebook import losses
-from aebook.layers import Configured, DenseTranspose
+from aebook.layers import Configured, DenseTranspose, Sampling
 
 IMAGE = (28, 28, 1)
 PIXELS = 28 * 28
@@ -77,6 +77,48 @@ class Contractive(Autoencoder):
         code = self.encoder(x)
         self.add_loss(self.weight * ops.mean(losses.contraction(code, self.encoder.layers[-1].kernel)))
         return self.decoder(code)
+
+
+class VAE(Autoencoder):
+    """Variational autoencoder: its loss is reconstruction + beta * KL in nats an image, its own (chapter 11).
+
+    encoder: model from images to [z_mean, z_log_var]; decoder: model from latents to probabilities of black pixels.
+    beta: 1 makes the loss minus the ELBO; it may be changed between two calls of `train.fit`, as may free_bits.
+    free_bits: nats that a latent costs at least, as a mean over the batch, in training alone (Kingma et al. 2016).
+    binary: draw each pixel, 1 with probability x, whenever an image is seen; black and white images stay as they are.
+    Train it with loss=None. Keras prints `loss`, `reconstruction` and `kl`; the answer to an image is one of many.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        binary: bool = False,
+        **options: Any,
+    ) -> None:
+        self.beta, self.free_bits, self.binary, self.sampling = beta, free_bits, binary, Sampling()
+        self.parts = [keras.metrics.Mean("reconstruction"), keras.metrics.Mean("kl")]
+        super().__init__(encoder, decoder, **options)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
+        """Answer each image by one draw of its latents, decoded, and add the loss."""
+        if self.binary:
+            x = ops.cast(keras.random.uniform(ops.shape(x), seed=self.sampling.generator) < x, x.dtype)
+        latent = [ops.cast(half, x.dtype) for half in self.encoder(x, training=training)]
+        x_hat = self.decoder(self.sampling(latent), training=training)
+        self.charge(x, x_hat, latent, training)
+        return x_hat
+
+    def charge(self, x: Any, x_hat: Any, latent: list[Any], training: bool | None = None) -> None:
+        """Add the loss and write its two parts down; for a `call` of your own, such as a conditional one."""
+        least = self.free_bits if training else 0.0
+        kl = ops.sum(ops.maximum(ops.mean(losses.kl(*latent), axis=0), least))
+        reconstruction = ops.mean(losses.cross_entropy(x, x_hat))
+        self.add_loss(reconstruction + self.beta * kl)
+        for part, nats in zip(self.parts, (reconstruction, kl), strict=True):
+            part.update_state(nats, sample_weight=ops.shape(x)[0])  # as Keras averages the loss over batches
 
 
 tied, contractive = Tied, Contractive  # what builds them, called as the other builders are
@@ -184,6 +226,18 @@ def sparse(
         units.set_weights([gain * pictures.T, bias - gain * pictures @ mean])
         pixels.set_weights([pictures, mean])
     return model
+
+
+def vae(plain: Autoencoder, **options: Any) -> VAE:
+    """Make an autoencoder variational: its code becomes z_mean, beside a second head, z_log_var (chapter 11).
+
+    plain: an autoencoder whose code is a Dense layer, such as `vanilla` or `convolutional`, and whose pixels end in a
+    sigmoid; its layers are taken over. options: beta, free_bits and binary, as for `VAE`.
+    """
+    *_, hidden, z_mean = plain.encoder.layers
+    z_log_var = layers.Dense(z_mean.units, name="z_log_var")
+    encoder = keras.Model(plain.encoder.inputs[0], [z_mean.output, z_log_var(hidden.output)], name="encoder")
+    return VAE(encoder, plain.decoder, name="vae", **options)
 
 
 def denoiser(
