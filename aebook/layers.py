@@ -82,7 +82,7 @@ class Sampling(Configured):
 
     def __init__(self, scale: float = 0.5, seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
-        self.scale, self.seed = scale, seed
+        self.scale, self.seed, self.built = scale, seed, True  # there is nothing to build
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: list[Any]) -> Any:  # two of (batch, latent) -> (batch, latent)
