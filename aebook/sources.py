@@ -41,7 +41,7 @@ class PublishedKL(keras.layers.Layer):
 
     def call(self, inputs: list[Any]) -> list[Any]:
         """Add the term to the loss and hand the inputs on."""
-        z_mean, s = inputs
+        z_mean, s = (ops.cast(half, "float32") for half in inputs)  # as the loss that it is added to
         self.add_loss(-5e-4 * ops.mean(1 + s - ops.square(z_mean) - ops.exp(s)))
         return inputs
 
