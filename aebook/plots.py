@@ -90,10 +90,10 @@ def show_reconstructions(model: Any, images: np.ndarray, n_images: int = 8, titl
     return image_rows({"original": chosen, **{name: _apply(m, chosen) for name, m in models.items()}}, title, note)
 
 
-def denoising_rows(clean: Any, noisy: Any, denoised: Mapping[str, Any], n_images: int = 8, **words: str) -> Figure:
+def denoising_rows(clean: Any, noisy: Any, denoised: Mapping[str, Any], n_images: int = 8, **words: Any) -> Figure:
     """Draw clean images, the noisy ones, and one row for each way to denoise them.
 
-    denoised: name -> images; all are (n, h, w[, 1]). words: title and note. Taught in chapter 05.
+    denoised: name -> images; all are (n, h, w[, 1]). words: title, note and size. Taught in chapter 05.
     """
     rows = {"clean": clean, "noisy": noisy, **denoised}
     return image_rows({name: images[:n_images] for name, images in rows.items()}, **words)
@@ -290,7 +290,7 @@ def _opened(model: Any) -> list[Any]:
 def _label_ends(axis: Axes) -> None:
     """Write each line's name at its end, pushed up where it would cover the one below."""
     axis.autoscale_view()  # the limits are otherwise found when the figure is drawn
-    ends = [line.get_xydata()[-1] for line in axis.lines]
+    ends: Any = [np.asarray(line.get_xydata())[-1] for line in axis.lines]
     heights = (axis.transScale + axis.transLimits).transform(ends)[:, 1]
     lowest = -np.inf
     for i in np.argsort(heights):
