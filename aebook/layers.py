@@ -10,8 +10,13 @@ from keras import ops
 class Configured(keras.layers.Layer):
     """A layer or model that is saved as its constructor's arguments, each kept in the attribute of that name.
 
-    Saved is what the attributes hold at that time. What else Keras takes, the constructor calls `options`.
+    Saved is what the attributes hold at that time. What else Keras takes, the constructor calls `options`. Who inherits
+    is known to Keras by name, so that no file needs a pickle.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        keras.saving.register_keras_serializable("aebook")(cls)
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
@@ -40,7 +45,6 @@ class _Mirror(Configured):
         self.bias = self.add_weight(shape=(self.layer.kernel.shape[-2],), initializer="zeros", name="bias")
 
 
-@keras.saving.register_keras_serializable("aebook")
 class DenseTranspose(_Mirror):
     """The mirror of a Dense layer: its kernel transposed, a bias of its own (chapter 04).
 
@@ -55,7 +59,6 @@ class DenseTranspose(_Mirror):
         return self.activation(ops.matmul(code, ops.transpose(kernel)) + self.bias)
 
 
-@keras.saving.register_keras_serializable("aebook")
 class TiedConv2DTranspose(_Mirror):
     """The mirror of a Conv2D layer: the transposed convolution by its kernel, a bias of its own (chapter 04).
 
@@ -70,7 +73,6 @@ class TiedConv2DTranspose(_Mirror):
         return self.activation(back + self.bias)
 
 
-@keras.saving.register_keras_serializable("aebook")
 class Sampling(Configured):
     """Draw z = z_mean + exp(scale * s) * epsilon with epsilon ~ N(0, 1): the reparameterisation trick (chapter 11).
 
@@ -80,7 +82,7 @@ class Sampling(Configured):
 
     def __init__(self, scale: float = 0.5, seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
-        self.scale, self.seed = scale, seed
+        self.scale, self.seed, self.built = scale, seed, True  # there is nothing to build
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: list[Any]) -> Any:  # two of (batch, latent) -> (batch, latent)
@@ -90,7 +92,6 @@ class Sampling(Configured):
         return z_mean + ops.exp(self.scale * spread) * epsilon
 
 
-@keras.saving.register_keras_serializable("aebook")
 class KSparse(Configured):
     """Keep the k largest numbers of each code and set the others to zero (Makhzani & Frey 2013; chapter 08).
 
@@ -114,7 +115,6 @@ class KSparse(Configured):
         return ops.where(code >= least, code, ops.zeros_like(code))
 
 
-@keras.saving.register_keras_serializable("aebook")
 class L1Sparsity(Configured):
     """Pass a code on unchanged and add weight * mean over images of the sum of |code| to the loss (chapter 08).
 
@@ -132,7 +132,6 @@ class L1Sparsity(Configured):
         return code
 
 
-@keras.saving.register_keras_serializable("aebook")
 class KLSparsity(Configured):
     """Add weight * sum over units of KL(rate || mean activity) to the loss (Lee et al. 2008; Ng 2011; chapter 08).
 

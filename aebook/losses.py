@@ -1,4 +1,4 @@
-"""Reconstruction losses in the units of the book: summed over pixels, one number an image; Keras averages those."""
+"""Losses in the units of the book: summed over the pixels, one number an image; Keras averages those."""
 
 from typing import Any
 
@@ -24,6 +24,14 @@ def cross_entropy(x: Any, x_hat: Any) -> Any:
     """
     x_hat = ops.clip(x_hat, TINY, 1 - TINY)
     return -_sum_pixels(x * ops.log(x_hat) + (1 - x) * ops.log(1 - x_hat))
+
+
+def kl(z_mean: Any, z_log_var: Any) -> Any:
+    """KL divergence of N(z_mean, exp(z_log_var)) from N(0, 1) in nats, elementwise: sum it over the latents.
+
+    The log *variance*: for a log standard deviation s pass 2 * s. Taught in chapter 10.
+    """
+    return 0.5 * (ops.square(z_mean) + ops.expm1(z_log_var) - z_log_var)
 
 
 def contraction(code: Any, kernel: Any) -> Any:

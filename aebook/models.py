@@ -1,6 +1,5 @@
 """One builder a chapter. Each returns an uncompiled `Autoencoder`: an encoder, a decoder, and their composition."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,13 +8,12 @@ import numpy as np
 from keras import layers, ops
 
 from aebook import losses
-from aebook.layers import Configured, DenseTranspose
+from aebook.layers import Configured, DenseTranspose, Sampling
 
 IMAGE = (28, 28, 1)
-PIXELS = math.prod(IMAGE)
+PIXELS = 28 * 28
 
 
-@keras.saving.register_keras_serializable("aebook")
 class Autoencoder(Configured, keras.Model):
     """x_hat = decoder(encoder(x)): the two halves as models of their own, trained as one.
 
@@ -33,55 +31,97 @@ class Autoencoder(Configured, keras.Model):
         return self.decoder(self.encoder(x, training=training), training=training)
 
 
-class _Rebuilt(Autoencoder):
-    """Saved as the arguments it is built from: halves saved one by one would each copy the kernel that they share."""
-
-    options: dict[str, Any]  # to be set before the model is built and called
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments from which `from_config` builds anew, so that a tied kernel stays tied."""
-        return {"name": self.name, **self.options}
-
-
-@keras.saving.register_keras_serializable("aebook")
-class Tied(_Rebuilt):
+class Tied(Autoencoder):
     """`stacked` whose decoder is the encoder's kernels transposed: half of the weights (chapter 04).
 
-    widths, activation, initializer, output: see `tied`.
+    widths: of the encoder's layers, outermost first; the last is the code. pixels: the activation of the pixels.
+    Saved as these arguments: halves saved one by one would each copy the kernel that they share.
     """
 
     def __init__(
-        self, widths: Sequence[int], activation: str | None, initializer: str, output: str | None, **options: Any
+        self,
+        widths: Sequence[int] = (392, 196),
+        activation: str | None = "selu",
+        initializer: str = "lecun_normal",
+        pixels: str | None = "sigmoid",
+        **options: Any,
     ) -> None:
-        self.options = {"widths": list(widths), "activation": activation, "initializer": initializer, "output": output}
+        self.widths, self.activation, self.initializer, self.pixels = list(widths), activation, initializer, pixels
         forth = [layers.Dense(n, activation, kernel_initializer=initializer) for n in widths]
         encoder = keras.Sequential([layers.Input(IMAGE), layers.Flatten(), *forth], name="encoder")
         back = [DenseTranspose(dense, activation) for dense in forth[:0:-1]]
-        pixels = [DenseTranspose(forth[0], output, name="pixels"), layers.Reshape(IMAGE)]
-        decoder = keras.Sequential([layers.Input((widths[-1],)), *back, *pixels], name="decoder")
-        super().__init__(encoder, decoder, **options)
+        back += [DenseTranspose(forth[0], pixels, name="pixels"), layers.Reshape(IMAGE)]
+        super().__init__(encoder, keras.Sequential([layers.Input((widths[-1],)), *back], name="decoder"), **options)
 
 
-@keras.saving.register_keras_serializable("aebook")
-class Contractive(_Rebuilt):
-    """One sigmoid layer each way, and the mean squared norm of the encoder's Jacobian in the loss (chapter 09).
+class Contractive(Autoencoder):
+    """One sigmoid layer each way, 784 -> code_size -> 784, with the contraction penalty in its loss (chapter 09).
 
-    code_size, weight, tied: see `contractive`. The penalty stands in `losses`, in training and in evaluation alike; as
-    a mean over images of `losses.contraction` it is the same for every batch size.
+    weight: of the penalty beside a reconstruction loss that is summed over the pixels, such as `losses.squared_error`.
+    tied: decode with the transposed kernel of the encoder; untied, the decoder can undo what the penalty does.
+    The penalty stands in `losses`, in training and in evaluation alike; as a mean over images of `losses.contraction`
+    it is the same for every batch size. Saved as its arguments, as `Tied` is.
+    Raises ValueError for a negative weight.
     """
 
-    def __init__(self, code_size: int, weight: float, tied: bool, **options: Any) -> None:
-        self.options = {"code_size": code_size, "weight": weight, "tied": tied}  # before the model is built and called
-        how: dict[str, Any] = {"activation": "sigmoid", "initializer": "glorot_uniform"}
-        halves = Tied((code_size,), output="sigmoid", **how) if tied else stacked((code_size,), **how)
+    def __init__(self, code_size: int = 256, weight: float = 0.1, tied: bool = True, **options: Any) -> None:
+        if weight < 0:
+            raise ValueError(f"weight={weight}: a negative weight would reward a large Jacobian")
+        self.code_size, self.weight, self.tied = code_size, weight, tied  # before the model is built and called
+        build: Any = Tied if tied else stacked  # both end in a sigmoid
+        halves = build((code_size,), activation="sigmoid", initializer="glorot_uniform")
         super().__init__(halves.encoder, halves.decoder, **options)
 
     def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
         """Reconstruct a batch of images and add the penalty to the losses."""
         code = self.encoder(x)
-        norms = losses.contraction(code, self.encoder.layers[-1].kernel)
-        self.add_loss(self.options["weight"] * ops.mean(norms))
+        self.add_loss(self.weight * ops.mean(losses.contraction(code, self.encoder.layers[-1].kernel)))
         return self.decoder(code)
+
+
+class VAE(Autoencoder):
+    """Variational autoencoder: its loss is reconstruction + beta * KL in nats an image, its own (chapter 11).
+
+    encoder: model from images to [z_mean, z_log_var]; decoder: model from latents to probabilities of black pixels.
+    beta: 1 makes the loss minus the ELBO; it may be changed between two calls of `train.fit`, as may free_bits.
+    free_bits: nats that a latent costs at least, as a mean over the batch, in training alone (Kingma et al. 2016).
+    binary: draw each pixel, 1 with probability x, whenever an image is seen; black and white images stay as they are.
+    Train it with loss=None. Keras prints `loss`, `reconstruction` and `kl`; the answer to an image is one of many.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        binary: bool = False,
+        **options: Any,
+    ) -> None:
+        self.beta, self.free_bits, self.binary, self.sampling = beta, free_bits, binary, Sampling()
+        self.parts = [keras.metrics.Mean("reconstruction"), keras.metrics.Mean("kl")]
+        super().__init__(encoder, decoder, **options)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
+        """Answer each image by one draw of its latents, decoded, and add the loss."""
+        if self.binary:
+            x = ops.cast(keras.random.uniform(ops.shape(x), seed=self.sampling.generator) < x, x.dtype)
+        latent = [ops.cast(half, x.dtype) for half in self.encoder(x, training=training)]
+        x_hat = self.decoder(self.sampling(latent), training=training)
+        self.charge(x, x_hat, latent, training)
+        return x_hat
+
+    def charge(self, x: Any, x_hat: Any, latent: list[Any], training: bool | None = None) -> None:
+        """Add the loss and write its two parts down; for a `call` of your own, such as a conditional one."""
+        least = self.free_bits if training else 0.0
+        kl = ops.sum(ops.maximum(ops.mean(losses.kl(*latent), axis=0), least))
+        reconstruction = ops.mean(losses.cross_entropy(x, x_hat))
+        self.add_loss(reconstruction + self.beta * kl)
+        for part, nats in zip(self.parts, (reconstruction, kl), strict=True):
+            part.update_state(nats, sample_weight=ops.shape(x)[0])  # as Keras averages the loss over batches
+
+
+tied, contractive = Tied, Contractive  # what builds them, called as the other builders are
 
 
 def linear(code_size: int = 32, l2: float = 0.0) -> Autoencoder:
@@ -92,7 +132,7 @@ def linear(code_size: int = 32, l2: float = 0.0) -> Autoencoder:
     penalty = keras.regularizers.L2(l2) if l2 else None
     encoder = [layers.Flatten(), layers.Dense(code_size, kernel_regularizer=penalty, name="code")]
     decoder = [layers.Dense(PIXELS, kernel_regularizer=penalty, name="pixels"), layers.Reshape(IMAGE)]
-    return _autoencoder(IMAGE, encoder, decoder, "linear")
+    return _autoencoder(encoder, decoder, "linear")
 
 
 def vanilla(code_size: int = 32, hidden: Sequence[int] = (256,), activation: str = "gelu") -> Autoencoder:
@@ -103,7 +143,7 @@ def vanilla(code_size: int = 32, hidden: Sequence[int] = (256,), activation: str
     encoder = [layers.Flatten(), *(layers.Dense(n, activation) for n in hidden), layers.Dense(code_size, name="code")]
     decoder = [layers.Dense(n, activation) for n in reversed(hidden)]
     decoder += [layers.Dense(PIXELS, "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
-    return _autoencoder(IMAGE, encoder, decoder, "vanilla")
+    return _autoencoder(encoder, decoder, "vanilla")
 
 
 def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu") -> Autoencoder:
@@ -117,7 +157,7 @@ def convolutional(code_size: int = 64, width: int = 32, activation: str = "gelu"
     decoder = [layers.Dense(7 * 7 * 2 * width, activation), layers.Reshape((7, 7, 2 * width))]
     decoder += [layers.Conv2DTranspose(width, activation=activation, **conv)]
     decoder += [layers.Conv2DTranspose(1, activation="sigmoid", name="pixels", **conv)]
-    return _autoencoder(IMAGE, encoder, decoder, "convolutional")
+    return _autoencoder(encoder, decoder, "convolutional")
 
 
 def stacked(
@@ -137,20 +177,7 @@ def stacked(
         return [layers.Dense(n, activation, kernel_initializer=initializer) for n in sizes]
 
     pixels = [layers.Dense(PIXELS, "sigmoid", name="pixels"), layers.Reshape(IMAGE)]
-    return _autoencoder(IMAGE, [layers.Flatten(), *dense(widths)], [*dense(back), *pixels], "stacked")
-
-
-def tied(
-    widths: Sequence[int] = (392, 196),
-    activation: str | None = "selu",
-    initializer: str = "lecun_normal",
-    output: str | None = "sigmoid",
-) -> Tied:
-    """`stacked` whose decoder is the encoder's kernels transposed: half of the weights (chapter 04).
-
-    widths: of the encoder's layers, outermost first; the last is the code. output: the activation of the pixels.
-    """
-    return Tied(widths, activation, initializer, output, name="tied")
+    return _autoencoder([layers.Flatten(), *dense(widths)], [*dense(back), *pixels], "stacked")
 
 
 def residual(pca: Any, code_size: int = 64, hidden: int = 512, activation: str = "gelu") -> Autoencoder:
@@ -192,7 +219,7 @@ def sparse(
     units = layers.Dense(code_size, activation, name="units")
     pixels = layers.Dense(PIXELS, kernel_constraint=keras.constraints.UnitNorm(axis=1), name="pixels")
     encoder = [layers.Flatten(), units, *([sparsity] if sparsity is not None else [])]
-    model = _autoencoder(IMAGE, encoder, [pixels, layers.Reshape(IMAGE)], "sparse")
+    model = _autoencoder(encoder, [pixels, layers.Reshape(IMAGE)], "sparse")
     if mean is not None:
         pictures = pixels.get_weights()[0]
         pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
@@ -201,16 +228,16 @@ def sparse(
     return model
 
 
-def contractive(code_size: int = 256, weight: float = 0.1, tied: bool = True) -> Contractive:
-    """One sigmoid layer each way, 784 -> code_size -> 784, with the contraction penalty in its loss (chapter 09).
+def vae(plain: Autoencoder, **options: Any) -> VAE:
+    """Make an autoencoder variational: its code becomes z_mean, beside a second head, z_log_var (chapter 11).
 
-    weight: of the penalty beside a reconstruction loss that is summed over the pixels, such as `losses.squared_error`.
-    tied: decode with the transposed kernel of the encoder; untied, the decoder can undo what the penalty does.
-    Raises ValueError for a negative weight.
+    plain: an autoencoder whose code is a Dense layer, such as `vanilla` or `convolutional`, and whose pixels end in a
+    sigmoid; its layers are taken over. options: beta, free_bits and binary, as for `VAE`.
     """
-    if weight < 0:
-        raise ValueError(f"weight={weight}: a negative weight would reward a large Jacobian")
-    return Contractive(code_size, weight, tied, name="contractive")
+    *_, hidden, z_mean = plain.encoder.layers
+    z_log_var = layers.Dense(z_mean.units, name="z_log_var")
+    encoder = keras.Model(plain.encoder.inputs[0], [z_mean.output, z_log_var(hidden.output)], name="encoder")
+    return VAE(encoder, plain.decoder, name="vae", **options)
 
 
 def denoiser(
@@ -263,7 +290,7 @@ def denoiser(
     return keras.Model(x, layers.Add()([x, h]) if residual else h, name="denoiser")
 
 
-def _autoencoder(shape: tuple[int, ...], encoder: list[Any], decoder: list[Any], name: str) -> Autoencoder:
-    first = keras.Sequential([layers.Input(shape), *encoder], name="encoder")
+def _autoencoder(encoder: list[Any], decoder: list[Any], name: str) -> Autoencoder:
+    first = keras.Sequential([layers.Input(IMAGE), *encoder], name="encoder")
     second = keras.Sequential([layers.Input(first.output_shape[1:]), *decoder], name="decoder")
     return Autoencoder(first, second, name=name)

@@ -46,11 +46,6 @@ def _figure(title: str, note: str, inches: tuple[float, float], **grid: Any) -> 
             figure.supxlabel(note, x=0.99, ha="right", size=7, color="#555555")
 
 
-def show_image(image: np.ndarray, title: str = "", note: str = "") -> Figure:
-    """Draw one image (h, w) or (h, w, 1), values in [0, 1], ink dark. Taught in chapter 01."""
-    return image_rows({"": [image]}, title, note, size=2.4)
-
-
 def image_rows(rows: Mapping[str, Any], title: str = "", note: str = "", size: float = 0.9) -> Figure:
     """Draw labelled rows of images, all on the scale from 0 (white) to 1 (black).
 
@@ -95,20 +90,13 @@ def show_reconstructions(model: Any, images: np.ndarray, n_images: int = 8, titl
     return image_rows({"original": chosen, **{name: _apply(m, chosen) for name, m in models.items()}}, title, note)
 
 
-def denoising_rows(
-    clean: np.ndarray,
-    noisy: np.ndarray,
-    denoised: Mapping[str, np.ndarray],
-    n_images: int = 8,
-    title: str = "",
-    note: str = "",
-) -> Figure:
+def denoising_rows(clean: Any, noisy: Any, denoised: Mapping[str, Any], n_images: int = 8, **words: Any) -> Figure:
     """Draw clean images, the noisy ones, and one row for each way to denoise them.
 
-    denoised: name -> images. Taught in chapter 05.
+    denoised: name -> images; all are (n, h, w[, 1]). words: title, note and size. Taught in chapter 05.
     """
     rows = {"clean": clean, "noisy": noisy, **denoised}
-    return image_rows({name: images[:n_images] for name, images in rows.items()}, title, note)
+    return image_rows({name: images[:n_images] for name, images in rows.items()}, **words)
 
 
 def features(weights: np.ndarray, columns: int = 10, title: str = "", note: str = "") -> Figure:
@@ -140,54 +128,40 @@ def history(histories: Any, title: str = "", note: str = "", ylabel: str = "loss
 
 
 def curves(
-    x: Sequence[float],
-    lines: Mapping[str, Any],
-    title: str = "",
-    note: str = "",
-    xlabel: str = "",
-    ylabel: str = "",
-    log: str = "",
+    x: Sequence[float], lines: Mapping[str, Any], title: str = "", note: str = "", log: str = "", **words: str
 ) -> Figure:
     """Draw lines over the same x, each labelled at its right end; points are marked where they are few.
 
     lines: name -> values over x, or a pair of sequences (own x, values).
-    log: the axes on a logarithmic scale, "x", "y" or "xy".
+    log: the axes on a logarithmic scale, "x", "y" or "xy". words: xlabel and ylabel.
     """
     with _figure(title, note, (6.4, 3.4)) as (figure, axis):
-        ends: list[Any] = []
-        for (name, line), color in zip(lines.items(), cycle(PALETTE), strict=False):
+        for name, line in lines.items():
             own_x, y = line if isinstance(line, tuple) else (x, line)
-            axis.plot(own_x, y, "o-" if len(y) < 20 else "-", color=color, markersize=4)
-            ends.append((name, own_x[-1], y[-1], color))
+            axis.plot(own_x, y, "o-" if len(y) < 20 else "-", label=name, markersize=4)
         if "x" in log:
             axis.set_xscale("log", base=2)
             axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
         if "y" in log:
             axis.set_yscale("log")
-        axis.set(xlabel=xlabel, ylabel=ylabel)
-        _label_ends(axis, ends)
+        axis.set(**words)
+        _label_ends(axis)
     return figure
 
 
 def histograms(
-    values: Mapping[str, np.ndarray],
-    per: float = 1.0,
-    bins: int = 20,
-    title: str = "",
-    note: str = "",
-    xlabel: str = "",
-    ylabel: str = "",
+    values: Mapping[str, np.ndarray], per: float = 1.0, bins: int = 20, title: str = "", note: str = "", **words: str
 ) -> Figure:
     """Draw one histogram per name, side by side on the same scales, counts on a logarithmic one, divided by `per`.
 
-    Taught in chapter 08.
+    words: xlabel and ylabel. Taught in chapter 08.
     """
     edges = np.histogram_bin_edges(np.concatenate([np.ravel(v) for v in values.values()]), bins)
     with _figure(title, note, (6.8, 2.6), ncols=len(values), sharey=True, squeeze=False) as (figure, axes):
         for axis, (name, one), color in zip(axes.flat, values.items(), cycle(PALETTE), strict=False):
             axis.stairs(np.histogram(one, edges)[0] / per, edges, fill=True, color=color)
             axis.set_title(name)
-        axes[0, 0].set(xlabel=xlabel, ylabel=ylabel, yscale="log")
+        axes[0, 0].set(yscale="log", **words)
     return figure
 
 
@@ -313,17 +287,16 @@ def _opened(model: Any) -> list[Any]:
     return [leaf for leaf in leaves if type(leaf).__name__ != "InputLayer"]
 
 
-def _label_ends(axis: Axes, ends: Sequence[Any]) -> None:
-    """Write each name (name, x, y, colour) at its line's end, pushed up where it would cover the one below."""
+def _label_ends(axis: Axes) -> None:
+    """Write each line's name at its end, pushed up where it would cover the one below."""
     axis.autoscale_view()  # the limits are otherwise found when the figure is drawn
-    to_axes = axis.transScale + axis.transLimits
-    heights = [to_axes.transform((x, y))[1] for _, x, y, _ in ends]
+    ends: Any = [np.asarray(line.get_xydata())[-1] for line in axis.lines]
+    heights = (axis.transScale + axis.transLimits).transform(ends)[:, 1]
     lowest = -np.inf
     for i in np.argsort(heights):
-        name, x, y, color = ends[i]
         lowest = max(heights[i], lowest + 0.07)  # a line of text is 7 % of the axes' height, which is about 190 points
-        shift = (6, 190 * (lowest - heights[i]))
-        axis.annotate(name, (x, y), shift, textcoords="offset points", color=color, va="center")
+        how: Any = {"textcoords": "offset points", "color": axis.lines[i].get_color(), "va": "center"}
+        axis.annotate(str(axis.lines[i].get_label()), ends[i], (6, 190 * (lowest - heights[i])), **how)
 
 
 def _draw(axis: Axes, image: np.ndarray) -> None:

@@ -35,56 +35,23 @@ class Recipe:
     epochs: int = 0
 
 
-class SubclassedEncoder(keras.layers.Layer):
-    """Source A's encoder: Dense 200, ReLU (chapter 02)."""
-
-    def __init__(self, units: int = 200) -> None:
-        super().__init__()
-        self.hidden = layers.Dense(units, activation="relu")
-
-    def call(self, x: Any) -> Any:  # (batch, 784) -> (batch, 200)
-        """Encode flat images."""
-        return self.hidden(x)
-
-
-class SubclassedDecoder(keras.layers.Layer):
-    """Source A's decoder: Dense 392, ReLU; Dense 784, sigmoid (chapter 02)."""
-
-    def __init__(self, units: int = 392, pixels: int = 784) -> None:
-        super().__init__()
-        self.hidden = layers.Dense(units, activation="relu")
-        self.pixels = layers.Dense(pixels, activation="sigmoid")
-
-    def call(self, code: Any) -> Any:  # (batch, 200) -> (batch, 784)
-        """Decode to flat images."""
-        return self.pixels(self.hidden(code))
-
-
-class SubclassedAutoencoder(keras.Model):
-    """Source A's model [200, 392, 784], written by subclassing (chapter 02)."""
-
-    def __init__(self) -> None:
-        super().__init__(name="a_subclassed")
-        self.encoder, self.decoder = SubclassedEncoder(), SubclassedDecoder()
-        self(keras.KerasTensor((None, 784)))  # creates the weights
-
-    def call(self, x: Any) -> Any:  # (batch, 784) -> (batch, 784)
-        """Reconstruct flat images."""
-        return self.decoder(self.encoder(x))
-
-
 @keras.saving.register_keras_serializable("aebook")
 class PublishedKL(keras.layers.Layer):
     """Source E's KL term: 5e-4 times a mean, the formula for a log variance given a log deviation (chapter 11)."""
 
     def call(self, inputs: list[Any]) -> list[Any]:
         """Add the term to the loss and hand the inputs on."""
-        z_mean, s = inputs
+        z_mean, s = (ops.cast(half, "float32") for half in inputs)  # as the loss that it is added to
         self.add_loss(-5e-4 * ops.mean(1 + s - ops.square(z_mean) - ops.exp(s)))
         return inputs
 
 
 _SAME: dict[str, Any] = {"kernel_size": 3, "padding": "same"}
+
+
+def _subclassed() -> keras.Model:  # the same layers; chapter 02 writes them by subclassing
+    widths = [(200, "relu"), (392, "relu"), (784, "sigmoid")]
+    return keras.Sequential([layers.Input((784,)), *(layers.Dense(*w) for w in widths)], name="a_subclassed")
 
 
 def _decoder() -> keras.Model:
@@ -167,7 +134,7 @@ def _adam(rate: float) -> Callable[[], keras.optimizers.Optimizer]:
 _LOGITS = keras.losses.BinaryCrossentropy(from_logits=True)
 _SCALED = "MNIST, flattened, standard-scaled"
 _RECIPES = [
-    Recipe("a-subclassed", "AutoEncoder with TensorFlow 2.0", SubclassedAutoencoder, 543_904, _SCALED,
+    Recipe("a-subclassed", "AutoEncoder with TensorFlow 2.0", _subclassed, 543_904, _SCALED,
            "categorical_crossentropy", _adam(0.01), 64, 5),
     Recipe("a-decoder", "AutoEncoder with TensorFlow 2.0", _decoder, 65_089, "printed, not trained"),
     Recipe("b-gaussian", "Autoencoder in TensorFlow 2: a denoising autoencoder on MNIST", _gaussian, 37_601,

@@ -12,8 +12,6 @@ import keras
 import numpy as np
 from tqdm.auto import tqdm
 
-CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv2DTranspose)
-
 
 class TrainingError(RuntimeError):
     """The loss stopped being a number; the message says when, and what to try."""
@@ -103,7 +101,7 @@ def _choose(precision: str, model: keras.Model) -> str:
         raise ValueError(f"unknown precision {precision!r}; choose auto, float32 or mixed_bfloat16")
     if precision != "auto":
         return precision
-    worth_it = any(isinstance(layer, CONVOLUTIONS) and layer.filters >= 16 for layer in _leaves(model))
+    worth_it = any(getattr(layer, "filters", 0) >= 16 for layer in _leaves(model))  # only convolutions have filters
     return best_precision() if worth_it else "float32"
 
 

@@ -29,7 +29,7 @@ def words(figure):
 
 
 def test_every_figure_carries_its_finding_and_its_source():
-    figure = plots.show_image(IMAGES[0], "A cloud of dots", "noise, fast")
+    figure = plots.sheet(IMAGES[:1], title="A cloud of dots", note="noise, fast")
     assert figure.get_suptitle() == "A cloud of dots" and figure.get_supxlabel() == "noise, fast"
     np.testing.assert_array_equal(shown(figure)[0], IMAGES[0, ..., 0])
 

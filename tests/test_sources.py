@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from aebook import train
 from aebook.layers import Sampling
 from aebook.sources import RECIPES
 
@@ -73,6 +74,13 @@ def test_the_kl_term_of_source_e_is_the_published_one():
     mean, s = keras.ops.convert_to_numpy(mean), keras.ops.convert_to_numpy(s)
     model(x)
     assert float(model.losses[0]) == pytest.approx(-5e-4 * np.mean(1 + s - mean**2 - np.exp(s)), rel=1e-4, abs=1e-9)
+
+
+def test_the_kl_term_of_source_e_is_added_in_any_precision():
+    x = np.random.default_rng(0).random((4, 28, 28, 1), "float32")
+    recipe = RECIPES["e-vae"]
+    history = train.fit(recipe.build(), (x, x), epochs=1, loss=recipe.loss, precision="mixed_bfloat16")
+    assert np.isfinite(history.train[0])
 
 
 def test_the_sampler_of_source_e_takes_a_log_deviation():
