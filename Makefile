@@ -17,7 +17,7 @@ PYTEST   = $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nb
 SNAKE    = $(PY) -m snakemake --cores $(CORES) --keep-going --quiet all --nolock --rerun-incomplete \
            --rerun-triggers mtime params input --config profile=$(PROFILE) --
 
-.PHONY: help book test lab serve clean run chapters gpu nbval site links tidy address cleaner
+.PHONY: help book test lab serve clean run chapters gpu backends nbval site links tidy address cleaner
 help:
 	@echo 'make book     run the chapters and build the site   (PROFILE=full: real data at full size)'
 	@echo 'make test     test the package, the notebooks and the site'
@@ -26,6 +26,7 @@ help:
 	@echo 'make clean    remove what was built                 (.venv stays)'
 	@echo
 	@echo 'For authors:  make chapters [ONLY=notebooks/02_vanilla.ipynb] · tidy · address · links · cleaner [MINUTES=120]'
+	@echo '              backends (the models on JAX)'
 
 book: $(BOOK)
 	@$(PY) -m aebook data
@@ -59,6 +60,13 @@ chapters: $(BOOK)
 gpu: $(BOOK)
 	@$(PY) -c "import sys, tensorflow as tf; tf.config.list_physical_devices('GPU') or sys.exit('TensorFlow lists no GPU')"
 	@$(MAKE) run PROFILE=full
+
+# The models on JAX, which only this target installs, beside .venv and not into it.
+JAX := _build/jax
+backends: $(TESTS)
+	@$(PIP) --no-deps --upgrade --target $(JAX) jax jaxlib
+	@KERAS_BACKEND=jax PYTHONPATH=$(JAX) $(PYTEST) -m 'not tensorflow' $(foreach part,models layers losses metrics \
+	    sparsity train vae,tests/test_$(part).py)
 
 nbval: $(TESTS)
 	@$(PYTEST) -k ipynb tests notebooks

@@ -112,13 +112,18 @@ class VAE(Autoencoder):
         return x_hat
 
     def charge(self, x: Any, x_hat: Any, latent: list[Any], training: bool | None = None) -> None:
-        """Add the loss and write its two parts down; for a `call` of your own, such as a conditional one."""
+        """Add the loss, made of reconstruction and KL; for a `call` of your own, such as a conditional one."""
         least = self.free_bits if training else 0.0
         kl = ops.sum(ops.maximum(ops.mean(losses.kl(*latent), axis=0), least))
         reconstruction = ops.mean(losses.cross_entropy(x, x_hat))
+        self.terms = reconstruction, kl
         self.add_loss(reconstruction + self.beta * kl)
-        for part, nats in zip(self.parts, (reconstruction, kl), strict=True):
+
+    def compute_loss(self, x: Any = None, *given: Any, **options: Any) -> Any:
+        """Write the two parts of the loss down: JAX lets metrics change here, but not in `call`."""
+        for part, nats in zip(self.parts, self.terms, strict=True):
             part.update_state(nats, sample_weight=ops.shape(x)[0])  # as Keras averages the loss over batches
+        return super().compute_loss(x, *given, **options)
 
 
 tied, contractive = Tied, Contractive  # what builds them, called as the other builders are

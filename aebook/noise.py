@@ -75,10 +75,6 @@ def batches(x: np.ndarray, kind: str, level: float, batch_size: int = 128, seed:
     return tf.data.Dataset.zip((order, seeds)).map(draw).prefetch(tf.data.AUTOTUNE)
 
 
-def _gaussian(tf: Any, x: Any, sigma: float, key: Any) -> Any:
-    return tf.clip_by_value(x + sigma * tf.random.stateless_normal(tf.shape(x), key), 0, 1)
-
-
 def _replaced(value: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """Return a draw that replaces pixels by value(u), where one uniform number u chooses and fills the pixel."""
 
@@ -90,7 +86,7 @@ def _replaced(value: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 _DRAWS: dict[str, Callable[..., Any]] = {
-    "gaussian": _gaussian,
+    "gaussian": lambda tf, x, s, key: tf.clip_by_value(x + s * tf.random.stateless_normal(tf.shape(x), key), 0, 1),
     "salt_and_pepper": _replaced(lambda tf, u: tf.sin(u * np.pi / 2) ** 2),  # the quantiles of Beta(1/2, 1/2)
     "pure_salt_and_pepper": _replaced(lambda tf, u: tf.round(u)),
     "masking": _replaced(lambda tf, u: tf.zeros_like(u)),

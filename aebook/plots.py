@@ -185,15 +185,10 @@ def latent_scatter(
 
 
 def latent_grid(
-    decoder: Any,
-    x_range: tuple[float, float],
-    y_range: tuple[float, float],
-    n: int = 15,
-    title: str = "",
-    note: str = "",
+    decoder: Any, x_range: Sequence[float], y_range: Sequence[float], n: int = 15, title: str = "", note: str = ""
 ) -> Figure:
     """Decode an n by n grid over a rectangle of a two-number code, second number upwards. Taught in chapter 01."""
-    first, second = np.linspace(*x_range, n), np.linspace(*y_range, n)
+    first, second = (np.linspace(ends[0], ends[1], n) for ends in (x_range, y_range))
     codes = np.stack(np.meshgrid(first, second[::-1]), axis=-1).reshape(-1, 2).astype("float32")
     images = np.squeeze(_apply(decoder, codes), -1)
     mosaic = np.block([list(row) for row in images.reshape(n, n, *images.shape[1:])])

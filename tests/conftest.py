@@ -18,6 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     config.addinivalue_line("markers", "data: needs the published MNIST and Fashion-MNIST files; skipped without them")
+    config.addinivalue_line("markers", "tensorflow: takes its gradients from TensorFlow; left out by `make backends`")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

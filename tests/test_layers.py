@@ -92,6 +92,7 @@ def test_tying_holds_in_every_style_and_precision(style, policy):
         keras.config.set_dtype_policy(before)
 
 
+@pytest.mark.tensorflow
 def test_the_gradient_of_a_tied_kernel_is_the_sum_of_both_paths():
     """For x_hat = (x W) W' and the loss |x_hat - x|^2 / 2: dL/dW = x' e W + e' x W, e the error, derived on paper."""
     dense, model = tied_pair()

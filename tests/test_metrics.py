@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import linalg
 from scipy.optimize import minimize
 from scipy.stats import bernoulli, ortho_group
 from skimage.metrics import peak_signal_noise_ratio
@@ -104,3 +105,15 @@ def test_linear_probe_is_the_minimum_of_the_logistic_loss():
 def test_linear_probe_refuses_a_constant_code():
     with pytest.raises(ValueError, match="all the same"):
         metrics.linear_probe(np.ones((4, 2)), np.array([0, 1, 0, 1]), np.ones((4, 2)), np.array([0, 1, 0, 1]))
+
+
+def test_frechet_is_the_distance_by_the_matrix_root():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)), 3 + rng.normal(size=(400, 6)) * np.arange(1, 7)
+    c, d = np.cov(a.T), np.cov(b.T)
+    expected = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2) + np.trace(c + d - 2 * linalg.sqrtm(c @ d).real)
+    assert metrics.frechet(a, b) == pytest.approx(expected, rel=1e-6)
+    assert metrics.frechet(b, a) == pytest.approx(expected, rel=1e-6)
+    assert metrics.frechet(a, a + 2) == pytest.approx(24, rel=1e-6)
+    flat = np.c_[a, a[:, :1]]  # a number said twice leaves a singular covariance
+    assert metrics.frechet(flat, flat) == pytest.approx(0, abs=1e-4 * np.trace(np.cov(flat.T)))

@@ -17,7 +17,7 @@ def divergence(rate, mean):
 
 
 def penalty(layer, codes, **options):
-    np.testing.assert_array_equal(layer(codes, **options).numpy(), codes)
+    np.testing.assert_array_equal(np.asarray(layer(codes, **options)), codes)
     (loss,) = layer.losses
     return float(loss)
 
@@ -31,13 +31,14 @@ def test_k_sparse_keeps_the_k_largest_and_nothing_else(k):
     for row, code in zip(expected, CODES, strict=True):
         largest = np.argsort(-code)[:k]
         row[largest] = code[largest]
-    np.testing.assert_array_equal(KSparse(k)(CODES).numpy(), expected)
+    np.testing.assert_array_equal(np.asarray(KSparse(k)(CODES)), expected)
 
 
 def test_k_sparse_keeps_ties():
-    np.testing.assert_array_equal(KSparse(2)(np.array([[1.0, 3.0, 1.0, 0.5]])).numpy(), [[1.0, 3.0, 1.0, 0.0]])
+    np.testing.assert_array_equal(np.asarray(KSparse(2)(np.array([[1.0, 3.0, 1.0, 0.5]]))), [[1.0, 3.0, 1.0, 0.0]])
 
 
+@pytest.mark.tensorflow
 def test_gradients_reach_the_kept_numbers_only():
     code = tf.Variable(CODES)
     with tf.GradientTape() as tape:
@@ -90,6 +91,7 @@ def test_kl_follows_a_running_mean_in_training_and_only_reads_it_otherwise():
         assert penalty(layer, part, training=False) == pytest.approx(divergence(0.1, mean), rel=1e-4)
 
 
+@pytest.mark.tensorflow
 def test_kl_passes_the_slope_at_the_running_mean_to_the_batch_at_full_strength():
     layer, code = KLSparsity(0.1, 2.0, momentum=0.8), tf.Variable(RATES)
     with tf.GradientTape() as tape:
@@ -121,7 +123,7 @@ def test_sparse_models_come_back_from_disk(layer, tmp_path):
     model = models.sparse(30, layer, "sigmoid")
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded(x).numpy(), model(x).numpy(), atol=1e-6)
+    np.testing.assert_allclose(np.asarray(loaded(x)), np.asarray(model(x)), atol=1e-6)
     copy = loaded.encoder.layers[-1].get_config()
     assert {k: v for k, v in copy.items() if k != "dtype"} == {
         k: v for k, v in layer.get_config().items() if k != "dtype"
@@ -132,8 +134,8 @@ def test_a_model_tells_its_layers_that_it_is_in_training():
     x = np.random.default_rng(0).random((8, 28, 28, 1), "float32")
     model = models.sparse(30, KLSparsity(0.1, 1.0), "sigmoid")
     train.fit(model, (x, x), epochs=1)
-    moved = model.encoder.layers[-1].mean.numpy()
-    assert (moved > 0.11).all()  # the codes' mean is about one half, the running mean began at 0.1
+    moved = np.asarray(model.encoder.layers[-1].mean)
+    assert (moved > 0.101).all()  # the codes' mean is about one half, the running mean began at 0.1
 
 
 def test_units_start_by_looking_for_their_own_picture_and_pictures_keep_length_one():
@@ -144,7 +146,7 @@ def test_units_start_by_looking_for_their_own_picture_and_pictures_keep_length_o
     np.testing.assert_allclose(np.linalg.norm(pictures, axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(c, mean)
     expected = 1 / (1 + np.exp(1 - 3 * (x.reshape(8, 784) - mean) @ pictures.T))
-    np.testing.assert_allclose(model.encoder(x).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(model.encoder(x)), expected, atol=1e-5)
     train.fit(model, (x, x), epochs=2)
     np.testing.assert_allclose(np.linalg.norm(model.decoder.layers[0].get_weights()[0], axis=1), 1, rtol=1e-4)
 

@@ -53,7 +53,7 @@ def test_inputs_and_targets_may_differ():
     assert min(history.valid) < np.mean((x[300:] - y[300:]) ** 2)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_a_pipeline_may_bring_its_own_batches():
     import tensorflow as tf
 
@@ -109,6 +109,7 @@ def test_auto_takes_bfloat16_for_convolutions_where_the_processor_has_it(process
     assert train._choose("auto", models.linear(8)) == "float32"
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("capability", "expected"), [((8, 0), "mixed_bfloat16"), ((7, 5), "float32")])
 def test_auto_asks_the_gpu_first(capability, expected, monkeypatch):
     import tensorflow as tf
