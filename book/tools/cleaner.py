@@ -2,7 +2,8 @@
 
 `make cleaner` goes on where it was stopped, until MINUTES are spent; it writes the model to aebook/cleaner.keras and
 how well it does to benchmarks/results/cleaner.json. `--scans pages` or `--scans leaky` trains on the public scans
-instead, a quarter of them held out by text or by file, and only reports, to cleaner_pages.json or cleaner_leaky.json.
+instead, a quarter of them held out by text or by file, and only reports, to cleaner_pages.json or cleaner_leaky.json;
+`--start aebook/cleaner.keras` lets it begin with what the shipped model knows.
 """
 
 import argparse
@@ -82,15 +83,18 @@ def score(model: keras.Model, pages: list[documents.Page]) -> dict[str, float]:
     return {name: round(metrics.rmse(truth, [way(page.noisy) for page in pages]), 4) for name, way in ways.items()}
 
 
-def go_on(folder: Path, draw: Callable[[int], list[documents.Page]], valid: Any, limit: float) -> list[dict[str, Any]]:
+def go_on(
+    folder: Path, draw: Callable[[int], list[documents.Page]], valid: Any, limit: float, first: keras.Model
+) -> list[dict[str, Any]]:
     """Train round after round until `limit` seconds are spent, earlier runs included; return what each round did.
 
-    draw: number of the round -> pages to learn from. The model and the rounds are kept in folder, after every round.
+    draw: number of the round -> pages to learn from. first: the model to begin with, if there was no earlier run. The
+    model and the rounds are kept in folder, after every round.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log, kept, half = folder / "rounds.json", folder / "model.keras", folder / "half.keras"
     rounds = json.loads(log.read_text()) if log.exists() else []
-    model = keras.saving.load_model(kept) if rounds else build()
+    model = keras.saving.load_model(kept) if rounds else first
     optimizer = model.optimizer if rounds else keras.optimizers.Adam()
     while (spent := sum(done["seconds"] for done in rounds)) < limit:
         start, number = time.perf_counter(), len(rounds) + 1
@@ -112,15 +116,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=120, help="time for training, earlier runs included")
     parser.add_argument("--scans", choices=["pages", "leaky"], help="train on the public scans; ship no model")
+    parser.add_argument("--start", type=Path, help="a model of this kind to begin with, rather than random weights")
     given = parser.parse_args(arguments)
     folder = ROOT / "_build" / "cleaner" / (given.scans or "rendered")
     scans = data.cache() / "dirty-documents"
     scans = [page for page in documents.read(scans) if page.clean is not None] if scans.is_dir() else []
     keras.utils.set_random_seed(0)
+    first = keras.saving.load_model(given.start, compile=False) if given.start else build()
     if given.scans:
         rest, held = split(scans, given.scans)
         tests = {f"scans held out, {given.scans}": held}
-        rounds = go_on(folder, lambda number: rest, grid(held), 60 * given.minutes)
+        rounds = go_on(folder, lambda number: rest, grid(held), 60 * given.minutes, first)
     else:
         pool: list[documents.Page] = []
 
@@ -130,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         held = documents.draw(HELD_OUT, seed=0)
         tests = {"rendered pages held out": held, **({"scans": scans} if scans else {})}
-        rounds = go_on(folder, fresh, grid(held), 60 * given.minutes)
+        rounds = go_on(folder, fresh, grid(held), 60 * given.minutes, first)
     model = keras.saving.load_model(folder / "model.keras", compile=False)
     report = {
         "what": "RMSE over all pixels of all pages",
@@ -138,6 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
         "minutes": round(sum(done["seconds"] for done in rounds) / 60),
         "rounds": len(rounds),
         "weights": model.count_params(),
+        "began": str(given.start or "with random weights"),
         **{name: score(model, pages) for name, pages in tests.items()},
     }
     print(json.dumps(report, indent=1))
