@@ -99,7 +99,7 @@ class VAE(Autoencoder):
         **options: Any,
     ) -> None:
         self.beta, self.free_bits, self.binary, self.sampling = beta, free_bits, binary, Sampling()
-        self.parts = [keras.metrics.Mean("reconstruction"), keras.metrics.Mean("kl")]
+        self.parts, self.terms = [keras.metrics.Mean("reconstruction"), keras.metrics.Mean("kl")], tuple[Any, ...]()
         super().__init__(encoder, decoder, **options)
 
     def call(self, x: Any, training: bool | None = None) -> Any:  # (batch, *image) -> (batch, *image)
@@ -121,7 +121,7 @@ class VAE(Autoencoder):
 
     def compute_loss(self, x: Any = None, *given: Any, **options: Any) -> Any:
         """Write the two parts of the loss down: JAX lets metrics change here, but not in `call`."""
-        for part, nats in zip(self.parts, self.terms, strict=True):
+        for part, nats in zip(self.parts, self.terms, strict=False):  # none where a `call` charges a loss of its own
             part.update_state(nats, sample_weight=ops.shape(x)[0])  # as Keras averages the loss over batches
         return super().compute_loss(x, *given, **options)
 
