@@ -99,6 +99,7 @@ class VAE(Autoencoder):
         **options: Any,
     ) -> None:
         self.beta, self.free_bits, self.binary, self.sampling = beta, free_bits, binary, Sampling()
+        # terms: what `charge` leaves for `compute_loss`, the two numbers that the metrics average
         self.parts, self.terms = [keras.metrics.Mean("reconstruction"), keras.metrics.Mean("kl")], tuple[Any, ...]()
         super().__init__(encoder, decoder, **options)
 

@@ -53,7 +53,7 @@ def test_inputs_and_targets_may_differ():
     assert min(history.valid) < np.mean((x[300:] - y[300:]) ** 2)
 
 
-@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.filterwarnings("error", "ignore:__array__ implementation")  # Keras on JAX warns of NumPy 2
 def test_a_pipeline_may_bring_its_own_batches():
     import tensorflow as tf
 
