@@ -120,13 +120,45 @@ def test_auto_asks_the_gpu_first(capability, expected, monkeypatch):
     assert train.best_precision() == expected
 
 
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01, "clipnorm": 0.5}])
+def test_fused_adam_takes_the_steps_of_keras_adam(options):
+    x, ends = np.random.default_rng(0).random((256, 28, 28, 1), "float32"), []
+    for kind in (keras.optimizers.Adam, train.FusedAdam):
+        keras.utils.set_random_seed(0)
+        model = models.vanilla(8, hidden=(32,))
+        rate = keras.optimizers.schedules.CosineDecay(0.01, 24)
+        train.fit(model, (x, x[:8]), epochs=3, batch_size=32, optimizer=kind(rate, **options))
+        ends.append(model.get_weights())
+    for known, fused in zip(*ends, strict=True):
+        np.testing.assert_allclose(fused, known, rtol=1e-3, atol=2e-5)
+
+
+def test_a_model_is_saved_with_its_fused_adam(tmp_path):
+    model = models.linear(4)
+    train.fit(model, (np.ones((64, 28, 28, 1), "float32"), np.ones((8, 28, 28, 1), "float32")), epochs=1)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras").optimizer
+    assert type(again) is train.FusedAdam
+    for kept, saved in zip(again.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(kept, saved)
+
+
+def test_your_own_callbacks_are_called():
+    seen = []
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    x = np.ones((64, 28, 28, 1), "float32")
+    train.fit(models.linear(4), (x, x[:8]), epochs=3, callbacks=[watch])
+    assert seen == [0, 1, 2]
+
+
 def test_the_bar_shows_for_people_and_hides_from_machines(monkeypatch, capsys):
     monkeypatch.setattr(train, "somebody_watches", lambda: False)
     fitted()
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(train, "somebody_watches", lambda: True)
     fitted()
-    assert "epoch 4: train" in capsys.readouterr().err
+    bars = capsys.readouterr().err
+    assert "epoch" in bars and "val_loss" in bars
 
 
 @pytest.mark.parametrize("asks", [True, False])
