@@ -17,7 +17,7 @@ PYTEST   = $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nb
 SNAKE    = $(PY) -m snakemake --cores $(CORES) --keep-going --quiet all --nolock --rerun-incomplete \
            --rerun-triggers mtime params input --config profile=$(PROFILE) --
 
-.PHONY: help book test lab serve clean run chapters gpu backends nbval site links tidy address cleaner
+.PHONY: help book test lab serve clean run chapters gpu backends bench nbval site links tidy address cleaner
 help:
 	@echo 'make book     run the chapters and build the site   (PROFILE=full: real data at full size)'
 	@echo 'make test     test the package, the notebooks and the site'
@@ -26,7 +26,7 @@ help:
 	@echo 'make clean    remove what was built                 (.venv stays)'
 	@echo
 	@echo 'For authors:  make chapters [ONLY=notebooks/02_vanilla.ipynb] · tidy · address · links · cleaner [MINUTES=120]'
-	@echo '              backends (the models on JAX)'
+	@echo '              backends (the models on JAX) · bench (speed beside the sources, two hours; it goes on where it stopped)'
 
 book: $(BOOK)
 	@$(PY) -m aebook data
@@ -67,6 +67,12 @@ backends: $(TESTS)
 	@$(PIP) --no-deps --upgrade --target $(JAX) jax jaxlib
 	@KERAS_BACKEND=jax PYTHONPATH=$(JAX) $(PYTEST) -m 'not tensorflow' $(foreach part,models layers losses metrics \
 	    sparsity train vae,tests/test_$(part).py)
+
+bench: $(TESTS)
+	@$(PY) benchmarks/speed.py
+	@test -e benchmarks/results/limit.json || $(PY) benchmarks/limit.py
+	@test -e benchmarks/results/growth.json || $(PY) benchmarks/growth.py
+	@test -e benchmarks/results/book.json || $(PY) benchmarks/book.py
 
 nbval: $(TESTS)
 	@$(PYTEST) -k ipynb tests notebooks

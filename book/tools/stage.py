@@ -20,6 +20,7 @@ import yaml
 import node
 import notebooks
 import pages
+import speed_page
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,7 +69,7 @@ def write_picture(folder: Path, name: str, notebook: dict) -> None:
 def write_pages(site: Path, profile: str, executed: dict[str, dict]) -> None:
     """Write the computed pages and fill the others' placeholders."""
     claims = [claim for name, notebook in executed.items() for claim in pages.claims_of(name, notebook)]
-    values = {**address(), **pages.chapter_values(executed)}
+    values = {**address(), **pages.chapter_values(executed), **speed_page.values(ROOT / "benchmarks/results")}
     for path in (site / "book").glob("*.md"):
         text = pages.filled(path.read_text(encoding="utf-8"), values, claims, path.name)
         path.write_text(text, encoding="utf-8")

@@ -1,0 +1,197 @@
+"""What the page on speed says, computed from the files in benchmarks/results: none of its numbers is typed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+import pages
+
+ABSENT = "not measured"
+GIGA = 1e9
+
+
+@dataclass
+class Task:
+    """One task's runs. runs: way -> its files' contents, by number."""
+
+    name: str
+    runs: dict[str, list[dict[str, Any]]]
+
+    @property
+    def source(self) -> list[list[float]]:
+        """The source's curve up to its best score: that is where it is met."""
+        curve = self.runs["source"][0]["curve"]
+        return curve[: 1 + min(range(len(curve)), key=lambda i: curve[i][3])]
+
+    def epoch(self, key: str = "seconds") -> list[float]:
+        """Seconds of the source's epochs, by each short run."""
+        return [run[key] for run in self.runs["timing"]]
+
+    def needed(self, key: str = "seconds") -> float:
+        """Seconds of the source until its best score."""
+        return median(self.epoch(key)) * self.source[-1][0]
+
+    def reached(self, way: str, key: str = "seconds") -> list[float]:
+        """Seconds until the source's best score, of those runs that reach it."""
+        column, target = {"seconds": 1, "processor seconds": 2}[key], self.source[-1][3]
+        marks = [[mark for mark in run["curve"] if mark[3] <= target] for run in self.runs.get(way, [])]
+        return [found[0][column] for found in marks if found]
+
+    def ratio(self, way: str, key: str = "seconds") -> float:
+        """How many times sooner; 0 where a run does not get there."""
+        found = self.reached(way, key)
+        return self.needed(key) / median(found) if found and len(found) == len(self.runs[way]) else 0.0
+
+
+def tasks(folder: Path) -> list[Task]:
+    """The tasks whose source, short runs and own runs are all there, in the order of their names."""
+    found: dict[str, dict[str, list]] = {}
+    for path in sorted(folder.glob("*.json")):
+        name, way, _ = path.stem.split("_")
+        found.setdefault(name, {}).setdefault(way, []).append(json.loads(path.read_text(encoding="utf-8")))
+    return [Task(name, runs) for name, runs in found.items() if {"source", "timing", "ours", "closed"} <= set(runs)]
+
+
+def span(values: list[float]) -> str:
+    """Median, and the range where there is one."""
+    if not values:
+        return "not reached"
+    return f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else f"{values[0]:.3g}"
+
+
+def time_table(found: list[Task]) -> str:
+    """Seconds until the source's best score."""
+    rows = []
+    for task in found:
+        about, way = task.runs["closed"][0], task.runs["source"][0]
+        epochs = f"{pages.number(task.source[-1][0])} of {way['epochs']}"
+        times = [f"**{r:.0f}**" if (r := task.ratio("ours", key)) else "–" for key in ("seconds", "processor seconds")]
+        layers = f"{span(task.reached('layers'))}" if "layers" in task.runs else ABSENT
+        target = f"{task.source[-1][3]:.4g} ({about['measure']})"
+        rows.append(
+            [about["title"], target, epochs, f"{task.needed():.3g}", layers, span(task.reached("ours")), *times]
+        )
+    head = ["task", "the source's best", "at epoch", "source, s", "its model, our training, s", "ours, s"]
+    return pages.table([*head, "times sooner", "by processor seconds"], rows)
+
+
+def score_table(found: list[Task]) -> str:
+    """Scores at equal seconds, beside the closed form."""
+    rows = []
+    for task in found:
+        ends = [run["curve"][-1] for run in task.runs["ours"]]
+        seconds, scores = median(end[1] for end in ends), [end[3] for end in ends]
+        before = [mark[3] for mark in task.source if mark[0] * median(task.epoch()) <= seconds]
+        closed = min(task.runs["closed"][0]["baselines"].items(), key=lambda item: item[1]["score"])
+        spread = f" ± {stdev(scores):.1g}" if len(scores) > 1 else ""
+        rows.append([
+            task.runs["closed"][0]["title"], f"{closed[0]}: {closed[1]['score']:.4g} in {closed[1]['seconds']:.2g} s",
+            f"{mean(scores):.4g}{spread} in {seconds:.3g} s",
+            f"{before[-1]:.4g}" if before else "still in its first epoch",
+            f"{task.runs['source'][0]['parameters']:,}", f"{task.runs['ours'][0]['parameters']:,}",
+        ])  # fmt: skip
+    head = ["task", "best closed form", "ours, at its end", "the source by then"]
+    return pages.table([*head, "the source's parameters", "ours"], rows)
+
+
+def rate(row: dict[str, Any]) -> float:
+    """FLOP/s of a training step."""
+    return row["FLOPs"] / row["seconds"]
+
+
+def limit_table(limit: dict[str, Any]) -> str:
+    """FLOP/s by model, as a share of the peak, and where a step's time goes."""
+    top = median(limit["peaks"]["float32"])
+    by_key = {(row["model"], row["batch size"], row["precision"]): row for row in limit["rows"]}
+    rows = []
+    for (model, batch, precision), row in by_key.items():
+        if precision == "float32":
+            other = by_key[model, batch, "mixed_bfloat16"]
+            parts = [f"{1000 * row[part]:.2g}" for part in ("forward", "backward", "update", "rest")]
+            share = f"{rate(row) / top:.0%}"
+            gain = f"{row['seconds'] / other['seconds']:.2f}"
+            rows.append(
+                [model, str(batch), f"{row['FLOPs'] / GIGA:.3g}", f"{rate(row) / GIGA:.0f}", share, *parts, gain]
+            )
+    head = [
+        "chapter, model",
+        "batch",
+        "GFLOP a step",
+        "GFLOP/s",
+        "of the peak",
+        "forward, ms",
+        "backward",
+        "update",
+        "rest",
+    ]
+    return pages.table([*head, "gain by bfloat16"], rows)
+
+
+def growth_table(growth: dict[str, Any]) -> str:
+    """Images a second and peak memory by the number of images."""
+    rows = [[f"{row['images']:,}", f"{row['images a second']:,.0f}", f"{row['MB']:,.0f}"] for row in growth["images"]]
+    return pages.table(["images", "images a second", "peak memory, MB"], rows)
+
+
+def about(machine: dict[str, Any]) -> str:
+    """The machine in a line."""
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("tensorflow", "keras", "numpy"))
+    return f"{pages.escaped(machine['processor'])}, {machine['cores']} cores, {versions}"
+
+
+def of_tasks(folder: Path) -> dict[str, str]:
+    """The values on time to quality."""
+    found = tasks(folder)
+    if not found:
+        return dict.fromkeys(("times", "scores", "median", "least", "tasks", "machine", "missed"), ABSENT)
+    ratios = [task.ratio("ours") for task in found]
+    behind = [
+        f"{t.runs['closed'][0]['title']} ({t.name})" for t in found
+        if max(run["curve"][-1][3] for run in t.runs["ours"])
+        > min(one["score"] for one in t.runs["closed"][0]["baselines"].values())
+    ]  # fmt: skip
+    return {
+        "times": time_table(found), "scores": score_table(found), "median": f"{median(ratios):.0f}",
+        "least": f"{min(ratios):.0f}", "tasks": str(len(found)),
+        "machine": about(found[0].runs["source"][0]["machine"]), "missed": ", ".join(behind) or "none",
+    }  # fmt: skip
+
+
+def of_file(path: Path, values: Callable[[dict[str, Any]], dict[str, str]], names: tuple[str, ...]) -> dict[str, str]:
+    """The values that one file yields, or that it is missing."""
+    return values(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else dict.fromkeys(names, ABSENT)
+
+
+def of_limit(limit: dict[str, Any]) -> dict[str, str]:
+    """The values on FLOP/s."""
+    small, large = (median(limit["peaks"][kind]) / GIGA for kind in ("float32", "mixed_bfloat16"))
+    return {"limit": limit_table(limit), "peak": f"{small:.0f}", "bfloat16 peak": f"{large:.0f}"}
+
+
+def of_growth(growth: dict[str, Any]) -> dict[str, str]:
+    """The values on growth."""
+    rates, memory = ([row[key] for row in growth["images"]] for key in ("images a second", "MB"))
+    return {
+        "growth": growth_table(growth), "throughput": f"{min(rates) / max(rates):.2f}",
+        "memory": f"{max(memory) / min(memory):.2f}", "side": f"{growth['side']['exponent']:.2f}",
+        "width": f"{growth['width']['exponent']:.2f}",
+    }  # fmt: skip
+
+
+def of_book(book: dict[str, Any]) -> dict[str, str]:
+    """The values on the book's own speed, in seconds but for the import."""
+    times = {f"book, {name}": f"{value:.0f}" for name, value in book["seconds"].items()}
+    return {**times, "book, import": f"{book['import, ms']:.0f}"}
+
+
+def values(results: Path) -> dict[str, str]:
+    """Everything that `[[speed: ...]]` may name."""
+    found = of_tasks(results / "speed")
+    found |= of_file(results / "limit.json", of_limit, ("limit", "peak", "bfloat16 peak"))
+    found |= of_file(results / "growth.json", of_growth, ("growth", "throughput", "memory", "side", "width"))
+    steps = ("cold", "nothing changed", "a chapter edited", "that chapter", "test", "import")
+    found |= of_file(results / "book.json", of_book, tuple(f"book, {step}" for step in steps))
+    return {f"speed: {name}": value for name, value in found.items()}
