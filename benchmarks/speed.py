@@ -32,7 +32,8 @@ import pages
 RESULTS = Path(__file__).with_name("results") / "speed"
 PLAN = [("source", 0), ("closed", 0), ("timing", 0)]
 PLAN += [(way, number) for number in range(3) for way in ("ours", "layers")] + [("timing", 1)]
-MARKS, TIMED = 20, 15  # times that a run is judged; seconds of a short run, about
+MARKS = {"ours": 20, "layers": 8, "timing": 20}  # times that a run is judged, or its time is noted
+TIMED = 15  # seconds of a short run, about
 
 
 class Clock(keras.callbacks.Callback):
@@ -71,8 +72,8 @@ def now() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def run(task: Task, way: Way, seed: int, steps: int = 0) -> dict[str, Any]:
-    """Train one model and judge it at marks: the source's at every epoch. With steps: so many, and no judge."""
+def run(task: Task, way: Way, seed: int, marks: int = 0, steps: int = 0) -> dict[str, Any]:
+    """Train one model and judge it so many times, or at every epoch. With steps: only so many, and no judge."""
     keras.utils.set_random_seed(seed)
     model, an_epoch = way.build(), math.ceil(task.examples / way.batch_size)
     total, epochs = steps or round(way.epochs * an_epoch), 1
@@ -83,9 +84,12 @@ def run(task: Task, way: Way, seed: int, steps: int = 0) -> dict[str, Any]:
     else:
         pair = way.feed if isinstance(way.feed, tuple) else (way.feed, way.feed)
         images, epochs = (steps * way.batch_size, 1) if steps else (task.examples, int(way.epochs))
-        given, first = tuple(part[:images] for part in pair), tuple(part[:8] for part in pair)
+        given, first = (
+            tuple(np.resize(part, (images, *part.shape[1:])) for part in pair),
+            tuple(part[:8] for part in pair),
+        )
     judge = (lambda model: math.nan) if steps else task.judge
-    every = an_epoch if epochs > 1 else max(total // MARKS, 1)
+    every = max(total // marks, 1) if marks else an_epoch
     clock, load = Clock(judge, every, an_epoch, way.patience), os.getloadavg()[0]
     train.fit(model, (given, first), epochs=epochs, batch_size=way.batch_size, optimizer=way.optimizer(total),
               loss=way.loss, seed=seed, precision=way.precision, callbacks=[clock])  # fmt: skip
@@ -95,12 +99,13 @@ def run(task: Task, way: Way, seed: int, steps: int = 0) -> dict[str, Any]:
 
 def short(task: Task, way: Way) -> dict[str, Any]:
     """Seconds that an epoch of the source takes, without the first steps, in which the graph is made."""
-    few = run(task, way, 0, steps=MARKS)["curve"]
-    step = (few[-1][1] - few[MARKS // 4][1]) / (MARKS - 1 - MARKS // 4)
-    steps = min(MARKS * max(1, int(TIMED / step / MARKS)), task.examples // way.batch_size)
-    found = run(task, way, 0, steps)
-    (start, *before, _), (end, *after, _) = found["curve"][len(found["curve"]) // 4], found["curve"][-1]
-    wall, processor = np.subtract(after, before) / (end - start)
+    marks, step = MARKS["timing"], 0.0
+    for steps in (marks, 0):  # a first run tells how many steps fit
+        steps = steps or marks * max(1, int(TIMED / step / marks))
+        found = run(task, way, 0, marks, steps)
+        (begin, *before, _), (end, *after, _) = found["curve"][marks // 4], found["curve"][-1]
+        wall, processor = np.subtract(after, before) / (end - begin)
+        step = wall * way.batch_size / task.examples
     return {"load": found["load"], "seconds": round(wall, 3), "processor seconds": round(processor, 3), "steps": steps}
 
 
@@ -123,7 +128,7 @@ def measure(name: str, way: str, number: int) -> None:
     elif way == "timing":
         found = short(task, task.ways["source"])
     else:
-        found = run(task, task.ways[way], number)
+        found = run(task, task.ways[way], number, MARKS.get(way, 0))
     about = {"task": name, "title": task.title, "measure": task.measure, "way": way, "number": number}
     RESULTS.mkdir(parents=True, exist_ok=True)
     result = {**about, "load": round(load, 2), **found, "machine": machine()}

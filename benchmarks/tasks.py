@@ -183,7 +183,7 @@ def e_salt_pepper() -> Task:
         "source": published("e-salt-pepper", (once, x), 256, patience=10),
         "layers": Way(sources.RECIPES["e-salt-pepper"].build, noisy_stream(x, "salt_and_pepper", 0.1, 64), adam(0.003),
                       256, 1, 64),
-        "ours": Way(shallow(256), noisy_stream(x, "salt_and_pepper", 0.1, 256), muon(0.02), 256, 1.7, 256),
+        "ours": Way(shallow(256), noisy_stream(x, "salt_and_pepper", 0.1, 256), muon(0.02), 256, 2.1, 256),
     })  # fmt: skip
 
 
@@ -274,7 +274,7 @@ def e_text() -> Task:
     return Task("E, text", "held-out MSE", len(x), judge, {"background division": divided}, {
         "source": published("e-text", (x, y), 129 * 270 * 64, patience=5),
         "layers": Way(sources.RECIPES["e-text"].build, whole, adam(0.004), 129 * 270 * 64, 4, 2),
-        "ours": Way(half_size, crops(x, y, 96, 8), adam(0.004), 258 * 540 * 10, 100, 8),
+        "ours": Way(half_size, crops(x, y, 96, 8), adam(0.004), int(258 * 540 * 10.2), 100, 8),
     })  # fmt: skip
 
 
