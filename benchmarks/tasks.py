@@ -221,7 +221,7 @@ def e_vae() -> Task:
     return Task("E, VAE", "minus ELBO, nats", len(x), judge, {"mean image": mean_image}, {
         "source": published("e-vae", x, 2, build=mended, **rmsprop),
         "layers": Way(mended, stream(x, 128), adam(0.003), 2, 2, loss=None),
-        "ours": Way(ours, stream(x, 256), muon(0.02), 2, 2, 256, loss=None),
+        "ours": Way(ours, stream(x, 256), muon(0.02), 2, 3.5, 256, loss=None),
     })  # fmt: skip
 
 
