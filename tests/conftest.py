@@ -16,7 +16,8 @@ NOT_COMPARED = ("stderr", "text/html", "image/svg+xml", "application/vnd.aebook.
 def pytest_configure(config: pytest.Config) -> None:
     """Give each worker, and the kernels it starts, its share of the cores."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    for library in ("TF_NUM_INTRAOP", "OPENBLAS_NUM", "OMP_NUM"):
+        os.environ.setdefault(f"{library}_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     config.addinivalue_line("markers", "data: needs the published MNIST and Fashion-MNIST files; skipped without them")
     config.addinivalue_line("markers", "tensorflow: takes its gradients from TensorFlow; left out by `make backends`")
 
