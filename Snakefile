@@ -49,6 +49,7 @@ rule chapter:
         f"{BUILD}/logs/{{chapter}}.log",
     threads: THREADS
     shell:
-        "TF_NUM_INTRAOP_THREADS={threads} "
+        # NumPy's matrix library, too: idle threads of two chapters on two cores spin in each other's way.
+        "TF_NUM_INTRAOP_THREADS={threads} OPENBLAS_NUM_THREADS={threads} OMP_NUM_THREADS={threads} "
         f"{sys.executable} book/tools/run_chapter.py {{input.notebook}} {{output.notebook}}"
         " --parameters {params.values:q} --log {log} --benchmark {output.benchmark} --limit {LIMIT}"
