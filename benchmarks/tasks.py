@@ -202,7 +202,10 @@ def e_vae() -> Task:
     blank, recipe = np.clip(x.mean(axis=0), 0.005, 0.995), sources.RECIPES["e-vae"]
 
     def judge(model: keras.Model) -> float:
-        return -float(np.mean(metrics.log_weights(model.encoder, model.decoder, test[:IMAGES], DRAWS)))
+        def encode(x: Any) -> list[Any]:  # whatever it computes in
+            return [keras.ops.cast(half, "float32") for half in model.encoder(x)]
+
+        return -float(np.mean(metrics.log_weights(encode, model.decoder, test[:IMAGES], DRAWS)))
 
     def mean_image() -> float:
         answer = np.broadcast_to(blank, test[:IMAGES].shape).astype("float32")
