@@ -61,19 +61,21 @@ def test_a_way_that_misses_the_target_once_has_no_ratio(results):
 
 def test_scores_are_compared_at_equal_seconds(results):
     found = speed_page.of_tasks(results)
-    assert "PCA: 0.15 in 1 s" in found["scores"] and "0.1 ± 0 in 9 s" in found["scores"]
-    assert "still in its first epoch" in found["scores"] and found["missed"] == "none"
+    assert "PCA: 0.15 in 1.0 s" in found["scores"] and "0.1 ± 0 in 9 s" in found["scores"]
+    assert "in its first epoch" in found["scores"] and found["missed"] == "none"
     assert found["median"] == found["least"] == "10"
 
 
 def test_an_unfinished_task_is_left_out(results):
     (results / "a-task_closed_0.json").unlink()
-    assert speed_page.tasks(results) == [] and speed_page.of_tasks(results)["median"] == speed_page.ABSENT
+    assert speed_page.tasks(results) == [] and speed_page.of_tasks(results) == {}
 
 
-def test_the_page_can_be_built_without_any_file(tmp_path):
-    named = {f"speed: {name}" for name in ("times", "scores", "limit", "growth", "peak", "machine")}
-    assert named <= set(speed_page.values(tmp_path))
+def test_what_was_not_measured_is_said_once(tmp_path):
+    text = "# Speed\n\n[[speed: times]] s.\n\nOver [[speed: tasks]].\n\nAn end of [[repository]]."
+    shown = speed_page.without_gaps(text, speed_page.values(tmp_path))
+    assert shown == f"# Speed\n\n{speed_page.ABSENT}\n\nAn end of [[repository]]."
+    assert speed_page.without_gaps(text, {"speed: times": "1", "speed: tasks": "2"}) == text
 
 
 def test_shares_of_the_peak_are_of_the_medians():

@@ -1,7 +1,7 @@
 """What the page on speed says, computed from the files in benchmarks/results: none of its numbers is typed."""
 
 import json
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -9,7 +9,7 @@ from typing import Any
 
 import pages
 
-ABSENT = "not measured"
+ABSENT = "*Not measured yet: `make bench` does it.*"
 GIGA = 1e9
 
 
@@ -55,27 +55,32 @@ def tasks(folder: Path) -> list[Task]:
     return [Task(name, runs) for name, runs in found.items() if {"source", "timing", "ours", "closed"} <= set(runs)]
 
 
+def figure(value: float) -> str:
+    """Three digits, and no exponent for what is large."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def span(values: list[float]) -> str:
     """Median, and the range where there is one."""
     if not values:
         return "not reached"
-    return f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else f"{values[0]:.3g}"
+    return " ".join(
+        [figure(median(values)), *([f"({figure(min(values))}–{figure(max(values))})"] if values[1:] else [])]
+    )
 
 
 def time_table(found: list[Task]) -> str:
     """Seconds until the source's best score."""
     rows = []
     for task in found:
-        about, way = task.runs["closed"][0], task.runs["source"][0]
-        epochs = f"{pages.number(task.source[-1][0])} of {way['epochs']}"
-        times = [f"**{r:.0f}**" if (r := task.ratio("ours", key)) else "–" for key in ("seconds", "processor seconds")]
-        layers = f"{span(task.reached('layers'))}" if "layers" in task.runs else ABSENT
-        target = f"{task.source[-1][3]:.4g} ({about['measure']})"
-        rows.append(
-            [about["title"], target, epochs, f"{task.needed():.3g}", layers, span(task.reached("ours")), *times]
-        )
-    head = ["task", "the source's best", "at epoch", "source, s", "its model, our training, s", "ours, s"]
-    return pages.table([*head, "times sooner", "by processor seconds"], rows)
+        target = f"{task.source[-1][3]:.4g} at {task.source[-1][0]:.0f} of {task.runs['source'][0]['epochs']}"
+        ratios = [
+            f"**{figure(r)}**" if (r := task.ratio("ours", key)) else "–" for key in ("seconds", "processor seconds")
+        ]
+        times = [figure(task.needed()), span(task.reached("layers")), span(task.reached("ours"))]
+        rows.append([task.runs["closed"][0]["title"], target, *times, *ratios])
+    head = ["task", "target, at epoch", "source, s", "its model, our training, s", "ours, s", "times sooner"]
+    return pages.table([*head, "by processor seconds"], rows)
 
 
 def score_table(found: list[Task]) -> str:
@@ -86,15 +91,15 @@ def score_table(found: list[Task]) -> str:
         seconds, scores = median(end[1] for end in ends), [end[3] for end in ends]
         before = [mark[3] for mark in task.source if mark[0] * median(task.epoch()) <= seconds]
         closed = min(task.runs["closed"][0]["baselines"].items(), key=lambda item: item[1]["score"])
-        spread = f" ± {stdev(scores):.1g}" if len(scores) > 1 else ""
+        spread = f" ± {stdev(scores):.1g}" if scores[1:] else ""
         rows.append([
-            task.runs["closed"][0]["title"], f"{closed[0]}: {closed[1]['score']:.4g} in {closed[1]['seconds']:.2g} s",
+            task.runs["closed"][0]["title"], f"{closed[0]}: {closed[1]['score']:.4g} in {closed[1]['seconds']:.1f} s",
             f"{mean(scores):.4g}{spread} in {seconds:.3g} s",
-            f"{before[-1]:.4g}" if before else "still in its first epoch",
-            f"{task.runs['source'][0]['parameters']:,}", f"{task.runs['ours'][0]['parameters']:,}",
+            f"{before[-1]:.4g}" if before else "in its first epoch",
+            " / ".join(f"{task.runs[way][0]['parameters']:,}" for way in ("source", "ours")),
         ])  # fmt: skip
     head = ["task", "best closed form", "ours, at its end", "the source by then"]
-    return pages.table([*head, "the source's parameters", "ours"], rows)
+    return pages.table([*head, "parameters, source / ours"], rows)
 
 
 def rate(row: dict[str, Any]) -> float:
@@ -146,7 +151,7 @@ def of_tasks(folder: Path) -> dict[str, str]:
     """The values on time to quality."""
     found = tasks(folder)
     if not found:
-        return dict.fromkeys(("times", "scores", "median", "least", "tasks", "machine", "missed"), ABSENT)
+        return {}
     ratios = [task.ratio("ours") for task in found]
     behind = [
         f"{t.runs['closed'][0]['title']} ({t.name})" for t in found
@@ -158,11 +163,6 @@ def of_tasks(folder: Path) -> dict[str, str]:
         "least": f"{min(ratios):.0f}", "tasks": str(len(found)),
         "machine": about(found[0].runs["source"][0]["machine"]), "missed": ", ".join(behind) or "none",
     }  # fmt: skip
-
-
-def of_file(path: Path, values: Callable[[dict[str, Any]], dict[str, str]], names: tuple[str, ...]) -> dict[str, str]:
-    """The values that one file yields, or that it is missing."""
-    return values(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else dict.fromkeys(names, ABSENT)
 
 
 def of_limit(limit: dict[str, Any]) -> dict[str, str]:
@@ -188,10 +188,18 @@ def of_book(book: dict[str, Any]) -> dict[str, str]:
 
 
 def values(results: Path) -> dict[str, str]:
-    """Everything that `[[speed: ...]]` may name."""
+    """Everything that `[[speed: ...]]` may name and that was measured."""
     found = of_tasks(results / "speed")
-    found |= of_file(results / "limit.json", of_limit, ("limit", "peak", "bfloat16 peak"))
-    found |= of_file(results / "growth.json", of_growth, ("growth", "throughput", "memory", "side", "width"))
-    steps = ("cold", "nothing changed", "a chapter edited", "that chapter", "test", "import")
-    found |= of_file(results / "book.json", of_book, tuple(f"book, {step}" for step in steps))
+    for name, of in {"limit": of_limit, "growth": of_growth, "book": of_book}.items():
+        path = results / f"{name}.json"
+        found |= of(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
     return {f"speed: {name}": value for name, value in found.items()}
+
+
+def without_gaps(text: str, known: dict[str, str]) -> str:
+    """Say so in place of each paragraph that names what was not measured."""
+    blocks = [
+        block if set(re.findall(r"\[\[(speed: .+?)\]\]", block)) <= set(known) else ABSENT
+        for block in text.split("\n\n")
+    ]
+    return "\n\n".join(block for i, block in enumerate(blocks) if block != ABSENT or block not in blocks[i - 1 : i])

@@ -69,9 +69,11 @@ def write_picture(folder: Path, name: str, notebook: dict) -> None:
 def write_pages(site: Path, profile: str, executed: dict[str, dict]) -> None:
     """Write the computed pages and fill the others' placeholders."""
     claims = [claim for name, notebook in executed.items() for claim in pages.claims_of(name, notebook)]
-    values = {**address(), **pages.chapter_values(executed), **speed_page.values(ROOT / "benchmarks/results")}
+    values = {**address(), **pages.chapter_values(executed)}
+    speed = speed_page.values(ROOT / "benchmarks/results")
     for path in (site / "book").glob("*.md"):
-        text = pages.filled(path.read_text(encoding="utf-8"), values, claims, path.name)
+        text = speed_page.without_gaps(path.read_text(encoding="utf-8"), speed)
+        text = pages.filled(text, values | speed, claims, path.name)
         path.write_text(text, encoding="utf-8")
     (site / "book/claims.md").write_text(pages.claims_page(claims, executed), encoding="utf-8")
     status = pages.status_page(profile, executed, site.parent / "benchmarks")
