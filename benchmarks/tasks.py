@@ -62,10 +62,10 @@ def adam(rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
     return lambda steps: train.FusedAdam(keras.optimizers.schedules.CosineDecay(rate, steps))
 
 
-def muon(rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
+def muon(rate: float, momentum: float = 0.95) -> Callable[[int], keras.optimizers.Optimizer]:
     """Return what makes Muon with such a rate: it moves all directions of a kernel alike, however weak their slope."""
-    decay = {"weight_decay": 0, "adam_weight_decay": 0}
-    return lambda steps: keras.optimizers.Muon(keras.optimizers.schedules.CosineDecay(rate, steps), **decay)
+    how = {"momentum": momentum, "weight_decay": 0, "adam_weight_decay": 0}
+    return lambda steps: keras.optimizers.Muon(keras.optimizers.schedules.CosineDecay(rate, steps), **how)
 
 
 def stream(x: np.ndarray, batch_size: int) -> Callable[[int], tf.data.Dataset]:
@@ -129,7 +129,7 @@ def a_subclassed() -> Task:
     return Task("A, dense", "test MSE", len(x), error(test, test), pca(x, test, 200), {
         "source": published("a-subclassed", flat, 200, **mended),
         "layers": Way(sources.RECIPES["a-subclassed"].build, stream(flat, 128), adam(0.003), 200, 3),
-        "ours": Way(shallow(200), stream(x, 128), muon(0.02), 200, 0.43),
+        "ours": Way(shallow(200), stream(x, 128), muon(0.02, 0.9), 200, 0.64),
     })  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def d(name: str) -> Task:
     return Task(f"D, {name}", "test MSE", len(x), error(test, test), pca(x, test, 196), {
         "source": published(f"d-{name}", rows, 196),
         "layers": Way(sources.RECIPES[f"d-{name}"].build, stream(rows, 128), adam(0.003), 196, 4, loss="mse"),
-        "ours": Way(shallow(196), stream(x, 128), muon(0.02), 196, 0.43),
+        "ours": Way(shallow(196), stream(x, 128), muon(0.02, 0.9), 196, 0.64),
     })  # fmt: skip
 
 
