@@ -70,7 +70,7 @@ backends: $(TESTS)
 
 bench: $(TESTS)
 	@$(PY) benchmarks/speed.py
-	@test -e benchmarks/results/limit.json || $(PY) benchmarks/limit.py
+	@$(PY) benchmarks/limit.py
 	@test -e benchmarks/results/growth.json || $(PY) benchmarks/growth.py
 	@test -e benchmarks/results/book.json || $(PY) benchmarks/book.py
 

@@ -42,7 +42,7 @@ def contraction(code: Any, kernel: Any) -> Any:
     The penalty of the contractive autoencoder (Rifai et al. 2011). Taught in chapter 09.
     """
     lengths = ops.sum(ops.square(kernel), axis=0)  # squared length of each unit's weights: (units,)
-    return ops.sum(ops.square(code * (1 - code)) * lengths, axis=1)
+    return ops.sum(ops.square(ops.cast(code * (1 - code), lengths.dtype)) * lengths, axis=1)
 
 
 def _sum_pixels(values: Any) -> Any:
