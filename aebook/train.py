@@ -1,4 +1,4 @@
-"""Training as every chapter does it: seeded, one progress bar, the best weights kept, the time written down."""
+"""Training as every chapter does it: seeded, with a progress bar, the best weights kept, the time written down."""
 
 import math
 import sys
@@ -39,12 +39,12 @@ class FusedAdam(keras.optimizers.Adam):
 
     Keras writes the rule as many operations, each of which reads and writes memory; small dense models wait for that
     longer than for their own products. TensorFlow has the rule as one operation; other backends take Keras's.
-    Without amsgrad. Taught in chapter 03.
+    Taught in chapter 03.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change one weight and its two moments."""
-        if keras.backend.backend() != "tensorflow":
+        if keras.backend.backend() != "tensorflow" or self.amsgrad:
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
 
@@ -73,7 +73,7 @@ def fit(
 
     data: a split, whose images are both input and target, or a pair (training, validation), each an array or (x, y);
         the training data may be a `tf.data` pipeline of batches instead, such as `noise.batches` returns.
-    optimizer: default `FusedAdam`, its learning rate falling from `rate` to zero along a cosine.
+    optimizer: default `FusedAdam`, its learning rate falling from `rate` (for it alone) to zero along a cosine.
     loss: any Keras loss; None where the model brings its own.
     seed: of the order of the batches and of the noise inside the model; the weights were drawn when it was built.
     patience: stop after so many epochs without a better validation loss; None never stops early.

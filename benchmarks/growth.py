@@ -100,7 +100,7 @@ def main() -> None:
         rows = []
         for count in tqdm(COUNTS, desc="images"):
             command = [sys.executable, __file__, "--count", str(count), "--folder", folder]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 (itself)
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
     by_side = [
         step(models.denoiser((16, 32), shape=(n, n, 1)), (SIDE_BATCH, n, n, 1)) for n in tqdm(SIDES, desc="side")

@@ -84,17 +84,15 @@ def run(task: Task, way: Way, seed: int, marks: int = 0, steps: int = 0) -> dict
     else:
         pair = way.feed if isinstance(way.feed, tuple) else (way.feed, way.feed)
         images, epochs = (steps * way.batch_size, 1) if steps else (task.examples, int(way.epochs))
-        given, first = (
-            tuple(np.resize(part, (images, *part.shape[1:])) for part in pair),
-            tuple(part[:8] for part in pair),
-        )
+        given = tuple(np.resize(part, (images, *part.shape[1:])) for part in pair)  # again from the start where too few
+        first = tuple(part[:8] for part in pair)
     judge = (lambda model: math.nan) if steps else task.judge
     every = max(total // marks, 1) if marks else an_epoch
-    clock, load = Clock(judge, every, an_epoch, way.patience), os.getloadavg()[0]
+    clock = Clock(judge, every, an_epoch, way.patience)
     train.fit(model, (given, first), epochs=epochs, batch_size=way.batch_size, optimizer=way.optimizer(total),
               loss=way.loss, seed=seed, precision=way.precision, callbacks=[clock])  # fmt: skip
     what = {"parameters": model.count_params(), "code": way.code, "batch size": way.batch_size, "epochs": way.epochs}
-    return {**what, "load": [round(load, 2), round(os.getloadavg()[0], 2)], "curve": clock.curve}
+    return {**what, "curve": clock.curve}
 
 
 def short(task: Task, way: Way) -> dict[str, Any]:
@@ -106,7 +104,7 @@ def short(task: Task, way: Way) -> dict[str, Any]:
         (begin, *before, _), (end, *after, _) = found["curve"][marks // 4], found["curve"][-1]
         wall, processor = np.subtract(after, before) / (end - begin)
         step = wall * way.batch_size / task.examples
-    return {"load": found["load"], "seconds": round(wall, 3), "processor seconds": round(processor, 3), "steps": steps}
+    return {"seconds": round(wall, 3), "processor seconds": round(processor, 3), "steps": steps}
 
 
 def closed(task: Task) -> dict[str, Any]:
@@ -131,7 +129,8 @@ def measure(name: str, way: str, number: int) -> None:
         found = run(task, task.ways[way], number, MARKS.get(way, 0))
     about = {"task": name, "title": task.title, "measure": task.measure, "way": way, "number": number}
     RESULTS.mkdir(parents=True, exist_ok=True)
-    result = {**about, "load": round(load, 2), **found, "machine": machine()}
+    loads = [round(load, 2), round(os.getloadavg()[0], 2)]  # before and after, its own two threads included
+    result = {**about, "load": loads, **found, "machine": machine()}
     path(name, way, number).write_text(json.dumps(result) + "\n", encoding="utf-8")
 
 

@@ -273,7 +273,9 @@ def e_text() -> Task:
     def divided() -> float:
         return metrics.mse(truth, np.stack([baselines.divide_background(page) for page in test]))
 
-    whole = lambda seed: tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed).repeat().batch(2)  # noqa: E731
+    def whole(seed: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed).repeat().batch(2)
+
     return Task("E, text", "held-out MSE", len(x), judge, {"background division": divided}, {
         "source": published("e-text", (x, y), 129 * 270 * 64, patience=5),
         "layers": Way(sources.RECIPES["e-text"].build, whole, adam(0.004), 129 * 270 * 64, 4, 2),

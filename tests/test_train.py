@@ -120,7 +120,7 @@ def test_auto_asks_the_gpu_first(capability, expected, monkeypatch):
     assert train.best_precision() == expected
 
 
-@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01, "clipnorm": 0.5}])
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01, "clipnorm": 0.5}, {"amsgrad": True}])
 def test_fused_adam_takes_the_steps_of_keras_adam(options):
     x, ends = np.random.default_rng(0).random((256, 28, 28, 1), "float32"), []
     for kind in (keras.optimizers.Adam, train.FusedAdam):
