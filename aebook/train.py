@@ -195,6 +195,5 @@ def somebody_watches() -> bool:
 
     papermill and nbval run cells without that ability, so their outputs hold no bar.
     """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    kernel = getattr(shell, "kernel", None)
+    kernel = getattr(sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None, "kernel", None)
     return bool(kernel._allow_stdin) if kernel is not None else sys.stderr.isatty()
