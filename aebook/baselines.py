@@ -65,19 +65,6 @@ def affine_denoiser(noisy: np.ndarray, clean: np.ndarray, ridge: float = 1e-2) -
     return lambda images: _clipped((_flat(images) - mean_x) @ a + mean_y, images)
 
 
-def pca_denoiser(pca: PCA, noisy: np.ndarray, clean: np.ndarray) -> tuple[Denoiser, int]:
-    """Return the projection onto PCA's first k components, clipped to [0, 1], and the k that serves these pairs best.
-
-    pca: fitted to clean images. noisy, clean: (n, ...), validation pairs that choose k.
-    Taught in chapter 05.
-    """
-    size = len(pca.mean)
-    dirty, wanted = pca.encode(noisy, size), pca.encode(clean, size)
-    kept, lost = np.square(dirty - wanted).mean(axis=0), np.square(wanted).mean(axis=0)
-    k = 1 + int(np.argmin(np.cumsum(kept - lost)))  # each component costs its noise and saves its variance
-    return lambda images: _clipped(pca.decode(pca.encode(images, k)), images), k
-
-
 def median_filter(x: np.ndarray, size: int = 3) -> np.ndarray:
     """Replace each pixel of (n, h, w[, 1]) by the median of the size x size pixels around it. Taught in chapter 05."""
     return ndimage.median_filter(x, size=(1, size, size, 1)[: x.ndim])

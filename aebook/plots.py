@@ -198,23 +198,6 @@ def latent_grid(
     return figure
 
 
-def arrows(
-    points: np.ndarray, starts: np.ndarray, fields: Mapping[str, np.ndarray], title: str = "", note: str = ""
-) -> Figure:
-    """Draw points (n, 2) of the plane and, from each start (m, 2), a third of the arrow of each named field (m, 2).
-
-    Taught in chapter 05.
-    """
-    with _figure(title, note, (5.4, 5.2)) as (figure, axis):
-        axis.plot(*points.T, ".", color=PALETTE[-2], markersize=4)
-        for (name, field), color, width in zip(fields.items(), cycle(PALETTE), (0.007, 0.003), strict=False):
-            how: dict[str, Any] = {"color": color, "width": width, "label": name}
-            axis.quiver(*starts.T, *field.T, scale=3, scale_units="xy", angles="xy", **how)
-        axis.set_aspect("equal")
-        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
-
-
 def architecture(model: Any, title: str = "", note: str = "") -> Figure:
     """Draw a model's layers from left to right: height for the numbers that leave it (log scale), parameters below.
 

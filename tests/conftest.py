@@ -10,7 +10,13 @@ from nbval.kernel import RunningKernel
 from aebook import data
 
 # Beside the printed text, a cell's output holds these; what they say is printed as well, or is not to be compared.
-NOT_COMPARED = ("stderr", "text/html", "image/svg+xml", "application/vnd.aebook.claim+json")
+NOT_COMPARED = (
+    "stderr",
+    "text/html",
+    "image/svg+xml",
+    "application/vnd.aebook.claim+json",
+    "application/vnd.aebook.lab+json",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,0 +1,191 @@
+"""The labs of the site: what executed notebooks store for them becomes ONNX files, arrays and a place on the page."""
+
+import base64
+import hashlib
+import html
+import json
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pages
+from aebook import _silence
+
+MIME = "application/vnd.aebook.lab+json"
+PLACE = """<section class="lab" data-lab="{name}" aria-label="Lab: {title}">
+<p class="lab-start"><button type="button" hidden>Open the lab: {title}</button>
+<noscript>With JavaScript, a lab stands here; the picture above shows what it does.</noscript></p>
+<p class="lab-status" role="status"></p>
+</section>
+<script type="module" src="../_static/labs/start.js"></script>"""
+TITLES = {
+    "latent-explorer": "walk through two latent planes",
+    "denoise-gaussian": "clean a digit of your own",
+    "denoise-salt-pepper": "repair a picture of your own",
+    "code-size": "choose the size of the code",
+    "features": "switch features off",
+}
+
+
+def stored(cell: dict) -> dict[str, Any] | None:
+    """The lab that a cell has put out, if any."""
+    found = [output["data"][MIME] for output in cell.get("outputs", []) if MIME in output.get("data", {})]
+    return found[0] if found else None
+
+
+def of(executed: dict[str, dict]) -> dict[str, tuple[str, dict, dict]]:
+    """Name of a lab -> chapter, the lab itself, the cell of the picture before it. Raises SystemExit without one."""
+    found = {}
+    for chapter, notebook in executed.items():
+        picture: dict = {}
+        for cell in notebook["cells"]:
+            lab = stored(cell)
+            if lab and not picture:
+                raise SystemExit(f"site: {chapter}: the lab {lab['name']} has no picture before it")
+            if lab:
+                found[lab["name"]] = (chapter, lab, picture)
+            picture = cell if picture_of(cell) else picture
+    return found
+
+
+def picture_of(cell: dict) -> bytes:
+    """The PNG picture that a cell has put out; empty without one."""
+    shown = [output["data"]["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    return base64.b64decode("".join(shown[0])) if shown else b""
+
+
+def place(name: str) -> str:
+    """The lab's place on a page, as HTML that stands below a picture."""
+    return PLACE.format(name=name, title=html.escape(TITLES[name]))
+
+
+def gallery(executed: dict[str, dict]) -> dict[str, str]:
+    """For the gallery page: `lab: name` -> picture, caption with a link to the chapter, and the lab's place."""
+    values = {}
+    for name, (chapter, _, picture) in of(executed).items():
+        about = picture["metadata"]["mystnb"]
+        shown = f"![{about['image']['alt']}](images/lab-{name}.png)"
+        caption = f"{about['figure']['caption']} From the chapter {pages.link(chapter, executed)}."
+        values[f"lab: {name}"] = f"{shown}\n\n{caption}\n\n{place(name)}"
+    return values
+
+
+def with_places(notebook: dict) -> None:
+    """Put each lab's place behind the cell that stores it, and leave of what it stored only the line of text."""
+    cells = []
+    for cell in notebook["cells"]:
+        cells.append(cell)
+        if lab := stored(cell):
+            cells.append(
+                {"cell_type": "markdown", "id": f"lab-{lab['name']}", "metadata": {}, "source": place(lab["name"])}
+            )
+            cell["outputs"] = [output for output in cell["outputs"] if MIME not in output.get("data", {})]
+    notebook["cells"] = cells
+
+
+# ---- files
+
+
+def write(build: Path, site: Path, executed: dict[str, dict]) -> None:
+    """Write the labs' files below `site`: pictures, ONNX files and arrays; models are converted once, below `build`."""
+    for name, (_, lab, picture) in of(executed).items():
+        (site / "images" / f"lab-{name}.png").write_bytes(picture_of(picture))
+        key = hashlib.sha256(json.dumps(lab, sort_keys=True).encode() + Path(__file__).read_bytes()).hexdigest()[:12]
+        if not (folder := build / "labs" / key).exists():
+            scratch = folder.with_name(f"{key}.part")
+            shutil.rmtree(scratch, ignore_errors=True)
+            convert(lab, scratch)
+            scratch.rename(folder)
+        shutil.copytree(folder, site / "site/labs" / name)
+
+
+def convert(lab: dict[str, Any], folder: Path) -> None:
+    """Write `<model>.onnx` for each model, all arrays in a row in `lab.bin`, and where they begin in `lab.json`.
+
+    The arrays of a model's test vector are called `<model>.input` and `<model>.output`.
+    """
+    folder.mkdir(parents=True)
+    arrays = dict(lab["arrays"])
+    for key, model in lab["models"].items():
+        (folder / f"{key}.onnx").write_bytes(packed(onnx(model)))
+        arrays |= {f"{key}.{end}": model[end] for end in ("input", "output")}
+    content, index = b"", {}
+    for key, array in arrays.items():
+        if array["dtype"] not in ("uint8", "float32"):
+            raise SystemExit(f"site: the lab {lab['name']} stores {key} as {array['dtype']}, not uint8 or float32")
+        index[key] = {"dtype": array["dtype"], "shape": array["shape"], "offset": len(content)}
+        content += base64.b64decode(array["data"])
+        content += bytes(-len(content) % 4)
+    (folder / "lab.bin").write_bytes(content)
+    (folder / "lab.json").write_text(json.dumps({"models": list(lab["models"]), "arrays": index}), encoding="utf-8")
+
+
+def values(array: dict[str, Any]) -> np.ndarray:
+    """An array as it was stored; what is stored in 8 bits times its scale."""
+    whole = np.frombuffer(base64.b64decode(array["data"]), array["dtype"]).reshape(array["shape"])
+    return np.float32(whole) * np.float32(array["scale"]) if "scale" in array else whole
+
+
+def rebuilt(model: dict[str, Any]) -> Any:
+    """The Keras model that a notebook stored."""
+    with _silence():
+        import keras
+
+        import aebook.layers  # noqa: F401 (Keras finds the book's layers by name)
+
+    whole = keras.models.model_from_json(model["config"])
+    whole.set_weights([values(weight) for weight in model["weights"]])
+    return whole
+
+
+def teach_erfc() -> None:
+    """Tell tf2onnx what TensorFlow makes of GELU: erfc(x) = 1 - erf(x)."""
+    from tf2onnx import handler, utils
+
+    class Erfc:
+        @classmethod
+        def version_9(cls, graph: Any, node: Any, **_: Any) -> None:
+            kind = {"shapes": node.output_shapes, "dtypes": node.output_dtypes}
+            one = graph.make_const(utils.make_name("one"), np.array(1, "float32")).output[0]
+            erf = graph.make_node("Erf", node.input, **kind).output[0]
+            graph.remove_node(node.name)
+            graph.make_node("Sub", [one, erf], outputs=node.output, name=node.name, **kind)
+
+    handler.tf_op("Erfc")(Erfc)
+
+
+def onnx(model: dict[str, Any]) -> bytes:
+    """A stored model as an ONNX file in float32, by Keras's own export, for batches of any size."""
+    teach_erfc()
+    whole = rebuilt(model)
+    whole(values(model["input"])[:1])
+    with tempfile.TemporaryDirectory() as folder, _silence(), warnings.catch_warnings(action="ignore"):
+        whole.export(f"{folder}/model.onnx", format="onnx", verbose=False)
+        return Path(folder, "model.onnx").read_bytes()
+
+
+def packed(file: bytes) -> bytes:
+    """Store the kernels that 255 steps hold in 8 bits, with a scale each; the file multiplies them when loaded."""
+    from onnx import TensorProto, helper, load_model_from_string, numpy_helper
+
+    model, nodes = load_model_from_string(file), []
+    for tensor in list(model.graph.initializer):
+        kernel, name = numpy_helper.to_array(tensor), tensor.name
+        if kernel.dtype != np.float32 or kernel.size < 1_000:
+            continue
+        scale = np.float32(np.abs(kernel).max() / 127)
+        steps = np.rint(kernel / scale)
+        if np.abs(steps * scale - kernel).max() > 1e-4 * scale:
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(steps.astype("int8"), f"{name}.steps"))
+        model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        nodes.append(helper.make_node("Cast", [f"{name}.steps"], [f"{name}.wide"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name]))
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model.SerializeToString()
