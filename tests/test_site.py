@@ -8,6 +8,7 @@ import gzip
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -22,7 +24,8 @@ from bs4 import BeautifulSoup
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book/tools"))
 
-import node  # noqa: E402 (found by the line above)
+import labs  # noqa: E402 (found by the line above)
+import node  # noqa: E402
 import notebooks  # noqa: E402
 import pages  # noqa: E402
 import serve  # noqa: E402
@@ -212,6 +215,282 @@ def test_root_leads_to_the_first_page(browser, address):
     tab.goto(f"{address}/")
     tab.wait_for_url(f"{address}/{TOC['root']}.html")
     tab.close()
+
+
+# The labs
+
+LABS = labs.of(stage.read_chapters("committed"))
+each_lab = pytest.mark.parametrize("lab", LABS)
+LISTEN = """window.answers = []; document.querySelector('.lab').addEventListener('answer', ({detail}) => answers.push({
+    model: detail.model, input: [...detail.input], output: [...detail.output], milliseconds: detail.milliseconds}))"""
+OPENED = ".lab[data-apart]:not(:has(.lab-start))"
+
+
+@dataclass
+class Open:
+    """A lab that was opened in a tab."""
+
+    tab: object
+    name: str
+
+    def answers(self) -> list[dict]:
+        """What the models were asked and answered since the last call, once they rest."""
+        self.tab.wait_for_timeout(100)
+        return self.tab.evaluate("answers.splice(0)")
+
+    def status(self) -> str:
+        """What the lab says aloud."""
+        return self.tab.inner_text(".lab-status")
+
+
+@pytest.fixture
+def visit_lab(browser, address, visit):
+    """A function that opens a lab's chapter, and by default the lab, on a screen."""
+    tabs, seen = [], Visit()
+
+    def go(name: str, screen: str = "wide-light", script: str = "", keys: bool = False) -> Open:
+        tabs.append(tab := open_tab(browser, screen))
+        listen(tab, seen)
+        tab.add_init_script(script or "0")
+        tab.goto(f"{address}/notebooks/{LABS[name][0]}.html")
+        assert not [url for url in seen.requests if re.search("/ort/|/labs/(?!start.js)", url)]
+        tab.evaluate(LISTEN)
+        button = tab.locator(".lab-start button")
+        if keys:
+            button.focus()
+            tab.keyboard.press("Enter")
+        else:
+            button.click()
+        return Open(tab, name)
+
+    def opened(*given, **options) -> Open:
+        lab = go(*given, **options)
+        lab.tab.wait_for_selector(OPENED)
+        return lab
+
+    opened.seen, opened.click = seen, go
+    yield opened
+    for tab in tabs:
+        tab.close()
+
+
+@functools.cache
+def keras_model(lab: str, model: str):
+    return labs.rebuilt(LABS[lab][1]["models"][model])
+
+
+def apart(lab: Open, answer: dict) -> float:
+    """How far an answer in the browser is from Keras's."""
+    model = keras_model(lab.name, answer["model"])
+    x = np.array(answer["input"], "float32").reshape(-1, *model.input_shape[1:])
+    return float(np.abs(model.predict(x, verbose=0).ravel() - np.array(answer["output"])).max())
+
+
+@each_lab
+def test_a_lab_opens_soon_and_answers_as_keras_does(visit_lab, lab):
+    """Nothing is loaded before the click; the stored test vector comes out; no other host is asked."""
+    begin = visit_lab.click(lab)
+    seconds = begin.tab.evaluate("performance.now()")
+    begin.tab.wait_for_selector(OPENED)
+    seconds = (begin.tab.evaluate("performance.now()") - seconds) / 1000
+    answers = begin.answers()
+    assert {answer["model"] for answer in answers} == set(LABS[lab][1]["models"])
+    assert float(begin.tab.evaluate("document.querySelector('.lab').dataset.apart")) < 1e-5
+    assert max(apart(begin, answer) for answer in answers) < 1e-5
+    assert not visit_lab.seen.troubles
+    assert not [url for url in visit_lab.seen.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    single = statistics.median(answer["milliseconds"] for answer in answers[len(LABS[lab][1]["models"]) :])
+    line = f"lab {lab}: opened in {seconds:.2f} s, an answer in {single:.1f} ms"
+    with (ROOT / "_build/committed/labs.txt").open("a") as file:
+        file.write(f"{line}\n")
+    assert seconds < 3
+
+
+@each_lab
+@every_screen
+def test_an_open_lab_is_accessible_and_keeps_to_the_page(visit_lab, lab, screen):
+    opened = visit_lab(lab, screen)
+    width = opened.tab.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
+    assert width <= SCREENS[screen][0]
+    assert not violations(opened.tab)
+    assert opened.status()
+
+
+@each_lab
+def test_a_lab_says_what_is_missing(visit_lab, lab):
+    closed = visit_lab.click(lab, script="delete window.WebAssembly")
+    assert "no WebAssembly" in closed.status()
+
+
+@each_lab
+def test_without_javascript_a_lab_is_a_picture(browser, address, lab):
+    tab = browser.new_page(java_script_enabled=False)
+    tab.goto(f"{address}/notebooks/{LABS[lab][0]}.html")
+    assert "the picture above" in tab.inner_text(".lab")
+    assert not tab.is_visible(".lab button")
+    tab.close()
+
+
+def middle(tab, selector: str) -> tuple[float, float, float]:
+    """The middle of an element and a tenth of its width, after scrolling there."""
+    tab.locator(selector).first.scroll_into_view_if_needed()
+    box = tab.locator(selector).first.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"] / 10
+
+
+def test_a_point_is_dragged_through_the_plane(visit_lab):
+    lab = visit_lab("latent-explorer")
+    lab.answers()
+    x, y, step = middle(lab.tab, ".lab-plane")
+    lab.tab.mouse.move(x, y)
+    lab.tab.mouse.down()
+    lab.tab.mouse.move(x + 3 * step, y - 2 * step, steps=8)
+    lab.tab.mouse.up()
+    answers = lab.answers()
+    assert len(answers) > 2 and {answer["model"] for answer in answers} == {"plain"}
+    assert answers[-1]["input"][0] > answers[0]["input"][0] and answers[-1]["input"][1] > answers[0]["input"][1]
+    assert max(apart(lab, answer) for answer in answers) < 1e-5
+    assert statistics.median(answer["milliseconds"] for answer in answers) < 16
+
+
+def test_the_planes_are_used_by_keyboard_alone(visit_lab):
+    """Enter opens the lab and leads to its first plane; arrows move the point; Tab leads on to slider and buttons."""
+    lab = visit_lab("latent-explorer", keys=True)
+    lab.answers()
+    assert lab.tab.evaluate("document.activeElement.className") == "lab-plane"
+    lab.tab.keyboard.press("ArrowRight")
+    lab.tab.keyboard.press("Shift+ArrowUp")
+    first, second = lab.answers()
+    assert second["input"][1] > first["input"][1] and apart(lab, second) < 1e-5
+    assert "nearest test image" in lab.status()
+    for _ in range(2):
+        lab.tab.keyboard.press("Tab")
+    for _ in range(3):
+        lab.tab.keyboard.press("ArrowRight")
+    walked = lab.answers()
+    assert {answer["model"] for answer in walked} == {"plain", "variational"}
+    lab.tab.keyboard.press("Tab")
+    lab.tab.keyboard.press("Tab")
+    lab.tab.keyboard.press("Enter")
+    drawn = lab.answers()
+    assert [len(answer["input"]) for answer in drawn] == [16, 16] and "prior" in lab.status()
+    assert max(apart(lab, answer) for answer in drawn) < 1e-5
+
+
+def test_a_finger_moves_the_point(browser, address):
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    tab = context.new_page()
+    tab.goto(f"{address}/notebooks/{LABS['latent-explorer'][0]}.html")
+    tab.evaluate(LISTEN)
+    tab.tap(".lab-start button")
+    tab.wait_for_selector(OPENED)
+    lab = Open(tab, "latent-explorer")
+    lab.answers()
+    x, y, step = middle(tab, ".lab-plane")
+    tab.touchscreen.tap(x + step, y)
+    assert [answer["model"] for answer in lab.answers()] == ["plain"]
+    context.close()
+
+
+def test_a_three_is_drawn_and_cleaned(visit_lab):
+    """With the mouse: the answer is Keras's and better than the median; the slider makes the noise worse."""
+    lab = visit_lab("denoise-gaussian")
+    lab.tab.get_by_role("button", name="Clear").click()
+    x, y, step = middle(lab.tab, ".lab-sheet")
+    lab.tab.mouse.move(x - 1.5 * step, y - 3 * step)
+    lab.tab.mouse.down()
+    for across, down in [(1, -3), (1.5, -1.5), (0, 0), (1.5, 1.5), (1, 3), (-1.5, 3)]:
+        lab.tab.mouse.move(x + across * step, y + down * step, steps=6)
+    lab.tab.mouse.up()
+    drawn = lab.answers()[-1]
+    assert apart(lab, drawn) < 1e-5
+    heard = decibels(lab)
+    assert heard["model"] > heard["median"] and heard["model"] > heard["noisy"]
+    lab.tab.locator(".lab input[type=range]").fill("0.8")
+    stronger = lab.answers()[-1]
+    assert (drawn["model"], stronger["model"]) == ("0.5", "0.75") and apart(lab, stronger) < 1e-5
+    assert decibels(lab)["noisy"] < heard["noisy"]
+
+
+def decibels(lab: Open) -> dict[str, float]:
+    """The PSNR below each picture."""
+    texts = [text for text in lab.tab.locator(".lab-answers figcaption").all_inner_texts()]
+    return {text.split()[0]: float(re.search(r"([\d.]+) dB", text)[1]) for text in texts}
+
+
+@pytest.mark.parametrize("name", [name for name in LABS if name.startswith("denoise")])
+def test_a_picture_is_drawn_by_keyboard_alone(visit_lab, name):
+    lab = visit_lab(name, keys=True)
+    lab.tab.get_by_role("button", name="Clear").focus()
+    lab.tab.keyboard.press("Enter")
+    lab.tab.locator(".lab-sheet").focus()
+    lab.answers()
+    for key in ["Space", *["Shift+ArrowDown"] * 6, *["Shift+ArrowLeft"] * 4]:
+        lab.tab.keyboard.press(key)
+    answers = lab.answers()
+    assert len(answers) > 3 and max(apart(lab, answer) for answer in answers) < 1e-5
+    lab.tab.get_by_role("button", name="New noise").focus()
+    lab.tab.keyboard.press("Enter")
+    lab.answers()
+    assert lab.status().startswith("PSNR.")
+
+
+def test_the_median_is_that_of_the_package(visit_lab):
+    """In the browser as in `baselines.median_filter`, edges included."""
+    from aebook import baselines
+
+    lab, x = visit_lab("denoise-gaussian"), np.random.default_rng(0).random((28, 28), "float32")
+    code = "async ([url, pixels]) => [...(await import(url)).median(Float32Array.from(pixels))]"
+    found = lab.tab.evaluate(code, ["../_static/labs/denoise.js", x.ravel().tolist()])
+    np.testing.assert_array_equal(np.array(found, "float32").reshape(28, 28), baselines.median_filter(x[None])[0])
+
+
+MEMORIES = """window.memories = []; const Memory = WebAssembly.Memory;
+WebAssembly.Memory = function (about) { const made = new Memory(about); memories.push(made); return made; };
+WebAssembly.Memory.prototype = Memory.prototype; const instantiate = WebAssembly.instantiate;
+WebAssembly.instantiate = async (...given) => { const made = await instantiate(...given);
+    memories.push(...Object.values((made.instance ?? made).exports).filter((part) => part instanceof Memory));
+    return made; }"""
+
+
+def test_memory_stays_flat(visit_lab):
+    """Five hundred moves leave neither objects nor a larger WebAssembly memory behind."""
+    lab = visit_lab("latent-explorer", script=MEMORIES)
+    client = lab.tab.context.new_cdp_session(lab.tab)
+
+    def used() -> tuple[float, float]:
+        lab.answers()
+        client.send("HeapProfiler.collectGarbage")
+        heap = client.send("Runtime.getHeapUsage")["usedSize"]
+        return heap / 1e6, lab.tab.evaluate("memories.reduce((sum, m) => sum + m.buffer.byteLength, 0)") / 1e6
+
+    def move(times: int) -> None:
+        keys = "['ArrowRight', 'ArrowUp', 'ArrowLeft', 'ArrowDown']"
+        lab.tab.evaluate(f"""async () => {{ const plane = document.querySelector('.lab-plane');
+            for (let i = 0; i < {times}; i++) {{
+                plane.dispatchEvent(new KeyboardEvent('keydown', {{key: {keys}[i % 4], bubbles: true}}));
+                await new Promise((done) => setTimeout(done, 4)); }} answers.length = 0; }}""")
+
+    move(50)
+    before = used()
+    move(500)
+    after = used()
+    assert before[1] > 0, "the runtime's memory was not seen"
+    assert after[0] - before[0] < 1 and after[1] == before[1], (before, after)
+
+
+def test_the_scripts_types_hold():
+    tsc = node.modules(ROOT / "_build") / "typescript/bin/tsc"
+    command, environment = node.node()
+    run = subprocess.run([*command, str(tsc), "-p", str(node.NPM)], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+def test_only_pages_with_a_lab_may_run_webassembly(site):
+    for path in site.rglob("*.html"):
+        if "_static" not in path.parts:
+            text = path.read_text(encoding="utf-8")
+            assert ("wasm-unsafe-eval" in text) == ('data-lab="' in text), path
 
 
 # In the files

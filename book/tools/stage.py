@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+import labs
 import node
 import notebooks
 import pages
@@ -45,10 +46,12 @@ def mirror(site: Path) -> None:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, site)
     node.mathjax(ROOT / "_build", site / "book/site/mathjax")
+    node.runtime(ROOT / "_build", site / "book/site/ort")
 
 
 def write_notebook(path: Path, notebook: dict) -> None:
-    """Write a chapter with its claims as printed lines, which the site shows as one block."""
+    """Write a chapter with its claims as printed lines, which the site shows as one block, and its labs in place."""
+    labs.with_places(notebook)
     for output in pages.outputs(notebook):
         if pages.MIME in output.get("data", {}):
             line = "".join(output["data"]["text/plain"])
@@ -69,7 +72,7 @@ def write_picture(folder: Path, name: str, notebook: dict) -> None:
 def write_pages(site: Path, profile: str, executed: dict[str, dict]) -> None:
     """Write the computed pages and fill the others' placeholders."""
     claims = [claim for name, notebook in executed.items() for claim in pages.claims_of(name, notebook)]
-    values = {**address(), **pages.chapter_values(executed)}
+    values = {**address(), **pages.chapter_values(executed), **labs.gallery(executed)}
     speed = speed_page.values(ROOT / "benchmarks/results")
     for path in (site / "book").glob("*.md"):
         text = speed_page.without_gaps(path.read_text(encoding="utf-8"), speed)
@@ -86,6 +89,7 @@ def stage(profile: str) -> Path:
     site = ROOT / "_build" / profile / "site"
     mirror(site)
     write_pages(site, profile, executed)
+    labs.write(ROOT / "_build", site / "book", executed)
     for name, notebook in executed.items():
         write_picture(site / "book/images", name, notebook)
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
