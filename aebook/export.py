@@ -18,7 +18,7 @@ def lab(name: str, models: Mapping[str, tuple[keras.Model, np.ndarray]], **array
     name: of the lab. models: name -> a model and a batch of inputs, whose answers the lab must give as well.
     arrays: what else the lab needs, uint8 or float32. Large kernels are stored in 8 bits with one scale each: a quarter
     of the size. The models given stay as they are; the change is in the unit of their answers.
-    Used by chapters 05, 06, 08 and 11.
+    Used by chapters 05, 06 and 11.
     """
     stored, change = {}, 0.0
     for key, (model, x) in models.items():
@@ -46,5 +46,5 @@ def _packed(weight: np.ndarray) -> tuple[np.ndarray, np.float32]:
 
 
 def _array(values: np.ndarray) -> dict[str, Any]:
-    data = base64.b64encode(np.ascontiguousarray(values)).decode()
+    data = base64.b64encode(values.tobytes()).decode()
     return {"dtype": str(values.dtype), "shape": list(values.shape), "data": data}

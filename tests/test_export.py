@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from aebook import export, models
+from aebook import export, models, train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book/tools"))
 import labs
@@ -26,6 +26,7 @@ def build(name: str) -> tuple[keras.Model, np.ndarray]:
     if name == "decoder":
         return models.vanilla(2, (64, 32)).decoder, RNG.normal(size=(3, 2)).astype("float32")
     model = models.denoiser((8, 16), skips=True, residual=name == "residual")
+    model.compile(train.FusedAdam(1e-3), "mse")  # as `train.fit` leaves it
     model.set_weights([w + 0.05 * RNG.normal(size=w.shape) for w in model.get_weights()])
     return model, RNG.random((2, 28, 28, 1), "float32")
 
@@ -115,18 +116,18 @@ def cell(**data) -> dict:
     }
 
 
-LAB = {labs.MIME: {"name": "features", "models": {}, "arrays": {}}, "text/plain": "lab: features ()"}
+LAB = {labs.MIME: {"name": "latent-explorer", "models": {}, "arrays": {}}, "text/plain": "lab: latent-explorer ()"}
 
 
 def test_a_lab_needs_a_picture_before_it():
-    with pytest.raises(SystemExit, match="08_sparse: the lab features has no picture before it"):
+    with pytest.raises(SystemExit, match="08_sparse: the lab latent-explorer has no picture before it"):
         labs.of({"08_sparse": {"cells": [cell(**LAB)]}})
 
 
 def test_the_page_holds_a_place_and_not_the_models():
     picture = cell(**{"image/png": base64.b64encode(b"png").decode()})
     notebook = {"cells": [picture, cell(**LAB)]}
-    assert labs.of({"08_sparse": notebook})["features"] == ("08_sparse", LAB[labs.MIME], picture)
+    assert labs.of({"08_sparse": notebook})["latent-explorer"] == ("08_sparse", LAB[labs.MIME], picture)
     labs.with_places(notebook)
     assert labs.MIME not in json.dumps(notebook)
-    assert 'data-lab="features"' in notebook["cells"][2]["source"]
+    assert 'data-lab="latent-explorer"' in notebook["cells"][2]["source"]

@@ -26,8 +26,6 @@ TITLES = {
     "latent-explorer": "walk through two latent planes",
     "denoise-gaussian": "clean a digit of your own",
     "denoise-salt-pepper": "repair a picture of your own",
-    "code-size": "choose the size of the code",
-    "features": "switch features off",
 }
 
 
@@ -137,7 +135,8 @@ def rebuilt(model: dict[str, Any]) -> Any:
 
         import aebook.layers  # noqa: F401 (Keras finds the book's layers by name)
 
-    whole = keras.models.model_from_json(model["config"])
+    config = {key: part for key, part in json.loads(model["config"]).items() if key != "compile_config"}
+    whole = keras.saving.deserialize_keras_object(config)  # how it was trained does not matter here
     whole.set_weights([values(weight) for weight in model["weights"]])
     return whole
 
