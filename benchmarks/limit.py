@@ -5,6 +5,8 @@ is made from. A step's FLOPs are counted in its graph: forward, backward, update
 """
 
 import json
+import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -15,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from speed import machine, now
 from tasks import adam, muon, shallow
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from tqdm.auto import tqdm
 
 import aebook
@@ -67,6 +70,31 @@ def flops(function: Any) -> int:
     return tf.compat.v1.profiler.profile(function.get_concrete_function().graph, options=options).total_float_ops
 
 
+KINDS = {  # what an operation is, by the first of these words that its type's name holds
+    "Conv2DBackprop": "convolutions, backward", "Conv2D": "convolutions, forward", "MatMul": "dense layers",
+    "Pool": "pooling", "Adam": "update",
+}  # fmt: skip
+
+
+def profile(step: Callable[[], Any], steps: int = 10) -> dict[str, float]:
+    """Seconds of a step's operations by their kind, as TensorFlow's profiler saw them; some run at the same time."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            for _ in range(steps):
+                step()
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        planes = xplane_pb2.XSpace.FromString(path.read_bytes()).planes
+    found: Counter[str] = Counter()
+    for plane in planes:
+        names = {key: value.name for key, value in plane.event_metadata.items()}
+        for event in (event for line in plane.lines for event in line.events):
+            layer, _, operation = names[event.metadata_id].rpartition(":")  # an operation is called layer:Type
+            if layer and ":" not in layer and operation[0] != " ":
+                kind = next((kind for word, kind in KINDS.items() if word in operation), "pixel by pixel")
+                found[kind] += event.duration_ps / 1e12 / steps
+    return dict(found)
+
+
 def measure(name: str, precision: str, batch: int) -> dict[str, Any]:
     """Time a training step as a whole and in parts; what is left of `train.fit`'s step is Keras and the pipeline."""
     build, loss, _, optimizer = MODELS[name]
@@ -86,7 +114,7 @@ def measure(name: str, precision: str, batch: int) -> dict[str, Any]:
 
         whole = tf.function(lambda: model.optimizer.apply(gradient(), weights))
         count, step = flops(whole), seconds(whole)
-        forward, both = seconds(tf.function(charge)), seconds(tf.function(gradient))
+        forward, both, kinds = seconds(tf.function(charge)), seconds(tf.function(gradient)), profile(whole)
     fitted = []
     given = tf.data.Dataset.from_tensors((x, x)).repeat(steps)
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: fitted.append(now()[0]))
@@ -95,7 +123,7 @@ def measure(name: str, precision: str, batch: int) -> dict[str, Any]:
     parts = {"forward": forward, "backward": both - forward, "update": step - both}
     taken = median(np.diff(fitted[steps // 4 :]))
     return {"model": name, "precision": precision, "batch size": batch, "FLOPs": count, "seconds": taken,
-            **parts, "rest": taken - step}  # fmt: skip
+            **parts, "rest": taken - step, "profile": kinds}  # fmt: skip
 
 
 def main() -> None:
