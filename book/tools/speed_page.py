@@ -183,8 +183,7 @@ def of_growth(growth: dict[str, Any]) -> dict[str, str]:
 
 def of_book(book: dict[str, Any]) -> dict[str, str]:
     """The values on the book's own speed, in seconds but for the import."""
-    times = {f"book, {name}": f"{value:.0f}" for name, value in book["seconds"].items()}
-    return {**times, "book, import": f"{book['import, ms']:.0f}"}
+    return {f"book, {name.removesuffix(', ms')}": f"{value:.0f}" for name, value in book.items() if name != "machine"}
 
 
 def values(results: Path) -> dict[str, str]:
