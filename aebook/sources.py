@@ -55,24 +55,16 @@ def _subclassed() -> keras.Model:  # the same layers; chapter 02 writes them by 
 
 
 def _decoder() -> keras.Model:
-    return keras.Sequential([
-        layers.Input((2,)), layers.Dense(7 * 7 * 64, activation="relu"), layers.Reshape((7, 7, 64)),
-        layers.Conv2DTranspose(64, strides=2, activation="relu", **_SAME),
-        layers.Conv2DTranspose(32, strides=2, activation="relu", **_SAME),
-        layers.Conv2DTranspose(1, activation="sigmoid", **_SAME),
-    ], name="a_decoder")  # fmt: skip
+    up: list[Any] = [layers.Input((2,)), layers.Dense(7 * 7 * 64, activation="relu"), layers.Reshape((7, 7, 64))]
+    up += [layers.Conv2DTranspose(width, strides=2, activation="relu", **_SAME) for width in (64, 32)]
+    return keras.Sequential([*up, layers.Conv2DTranspose(1, activation="sigmoid", **_SAME)], name="a_decoder")
 
 
 def _gaussian() -> keras.Model:
-    leaky = partial(layers.LeakyReLU, negative_slope=0.1)
-    return keras.Sequential([
-        layers.Input((28, 28, 1)), layers.Conv2D(32, **_SAME), leaky(), layers.MaxPooling2D(2),
-        layers.Conv2D(32, **_SAME), leaky(), layers.MaxPooling2D(2),
-        layers.Conv2D(32, **_SAME), leaky(),
-        layers.Conv2DTranspose(32, strides=2, **_SAME), leaky(),
-        layers.Conv2DTranspose(32, strides=2, **_SAME), leaky(),
-        layers.Conv2D(1, **_SAME),
-    ], name="b_gaussian")  # fmt: skip
+    conv, up = partial(layers.Conv2D, 32, **_SAME), partial(layers.Conv2DTranspose, 32, strides=2, **_SAME)
+    leaky, pool = partial(layers.LeakyReLU, negative_slope=0.1), partial(layers.MaxPooling2D, 2)
+    stack = [make() for make in [conv, leaky, pool, conv, leaky, pool, conv, leaky, up, leaky, up, leaky]]
+    return keras.Sequential([layers.Input((28, 28, 1)), *stack, layers.Conv2D(1, **_SAME)], name="b_gaussian")
 
 
 def _pooled(widths: tuple[int, int, int], ups: tuple[int, int, int], name: str) -> keras.Model:
@@ -91,11 +83,10 @@ _salt_pepper = partial(_pooled, (64, 32, 16), (16, 32, 64), "e_salt_pepper")
 
 
 def _stacked() -> keras.Model:
-    return keras.Sequential([
-        layers.Input((28, 28)), layers.Flatten(),
-        *(layers.Dense(units, activation="selu") for units in (392, 196, 392)),
-        layers.Dense(784, activation="sigmoid"), layers.Reshape((28, 28)),
-    ], name="d_stacked")  # fmt: skip
+    stack = [layers.Input((28, 28)), layers.Flatten(), *(layers.Dense(n, activation="selu") for n in (392, 196, 392))]
+    return keras.Sequential(
+        [*stack, layers.Dense(784, activation="sigmoid"), layers.Reshape((28, 28))], name="d_stacked"
+    )
 
 
 def _tied() -> keras.Model:
@@ -107,11 +98,9 @@ def _tied() -> keras.Model:
 
 
 def _text() -> keras.Model:
-    return keras.Sequential([
-        layers.Input((258, 540, 1)), layers.Conv2D(64, activation="relu", **_SAME), layers.MaxPooling2D(2),
-        layers.Conv2D(64, activation="relu", **_SAME), layers.UpSampling2D(2),
-        layers.Conv2D(1, activation="sigmoid", **_SAME),
-    ], name="e_text")  # fmt: skip
+    relu = partial(layers.Conv2D, 64, activation="relu", **_SAME)
+    stack = [layers.Input((258, 540, 1)), relu(), layers.MaxPooling2D(2), relu(), layers.UpSampling2D(2)]
+    return keras.Sequential([*stack, layers.Conv2D(1, activation="sigmoid", **_SAME)], name="e_text")
 
 
 def _vae() -> keras.Model:
@@ -127,10 +116,7 @@ def _vae() -> keras.Model:
     return keras.Model(x, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(h), name="e_vae")
 
 
-def _adam(rate: float) -> Callable[[], keras.optimizers.Optimizer]:
-    return partial(keras.optimizers.Adam, rate)
-
-
+_adam = partial(partial, keras.optimizers.Adam)
 _LOGITS = keras.losses.BinaryCrossentropy(from_logits=True)
 _SCALED = "MNIST, flattened, standard-scaled"
 _RECIPES = [

@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +26,7 @@ from aebook import losses, models, sources, train
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 PAGE = (128, 128, 1)
+CLEANER = partial(models.denoiser, (16, 24, 32, 48), skips=True, activation="relu", shape=PAGE)
 MODELS: dict[str, tuple[Callable[[], keras.Model], Any, tuple[int, ...], Any]] = {
     # chapter and model: builder, loss, batch sizes, optimizer
     "01 linear": (models.linear, "mse", (128, 1024), adam),
@@ -35,7 +37,7 @@ MODELS: dict[str, tuple[Callable[[], keras.Model], Any, tuple[int, ...], Any]] =
     "04 tied": (models.tied, "mse", (128, 1024), adam),
     "05, 06 denoiser with skips": (lambda: models.denoiser((16, 32), skips=True), "mse", (32, 128), adam),
     "06 source E's model": (sources.RECIPES["e-salt-pepper"].build, "mse", (128,), adam),
-    "07 cleaner": (lambda: models.denoiser((16, 24, 32, 48), skips=True, shape=PAGE), "mse", (8,), adam),
+    "07 cleaner": (CLEANER, "mse", (8,), adam),
     "08 sparse": (models.sparse, "mse", (128, 1024), adam),
     "09 contractive": (models.contractive, losses.squared_error, (128, 1024), adam),
     "11 variational": (lambda: models.vae(models.vanilla(50, (200, 200))), None, (256,), adam),
@@ -100,7 +102,7 @@ def measure(name: str, precision: str, batch: int) -> dict[str, Any]:
     build, loss, _, optimizer = MODELS[name]
     model, steps = build(), 40
     x = np.random.default_rng(0).random((batch, *(PAGE if "cleaner" in name else (28, 28, 1))), "float32")
-    with train._Precision(model, precision):
+    with train._computing(model, precision):
         model.compile(optimizer(1e-3)(10_000), loss, jit_compile=False)
         images, weights = tf.constant(x), model.trainable_variables
 

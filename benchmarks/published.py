@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 from speed import machine
-from tasks import adam, images, noisy_stream, stream
+from tasks import adam, images, muon, noisy_stream, stream
 
 import aebook
 from aebook import baselines, data, losses, metrics, models, noise, train
@@ -95,7 +95,7 @@ def clothes(build: Callable[[], keras.Model], epochs: float, seed: int) -> Value
     """One of three models with a code of 30, on the split of the book that published them."""
     split = data.load("fashion-mnist", None, 5_000, "full")
     model, x = build(), split.x_train
-    how = {"optimizer": adam(2e-3), "loss": "binary_crossentropy", "seed": seed}
+    how = {"optimizer": muon(0.02), "loss": "binary_crossentropy", "seed": seed}
     history = fit(model, stream(x, 128)(seed), len(x), epochs, 128, **how)
     return {
         "validation MSE": metrics.mse(split.x_valid, answers(model, split.x_valid)),
@@ -274,8 +274,8 @@ ORDER = {
 MEASURES: dict[str, Callable[[int], Values]] = {
     "pca": pca,
     "deep": deep,
-    "clothes-stacked": partial(clothes, partial(models.vanilla, 30, hidden=(100,)), 8),
-    "clothes-tied": partial(clothes, partial(models.tied, (100, 30), "gelu", "glorot_uniform"), 6),
+    "clothes-stacked": partial(clothes, partial(models.vanilla, 30, hidden=(100,)), 5),
+    "clothes-tied": partial(clothes, partial(models.tied, (100, 30), "gelu", "glorot_uniform"), 5),
     "clothes-convolutional": partial(clothes, partial(models.convolutional, 30), 6),
     "denoising-code": partial(denoising, partial(models.denoiser, (96,), stride=4, code=8, blocks=2), 6),
     "denoising-skips": partial(denoising, partial(models.denoiser, (32, 64), skips=True, residual=True), 6),
