@@ -120,9 +120,9 @@ def section(row: str, about: dict[str, Any], found: dict[str, Any] | None) -> st
 
 
 def took(found: dict[str, Any]) -> str:
-    """Minutes of a run, on the wall and of the processor."""
+    """Minutes of a run, on the wall and, where they were counted, of the processor."""
     wall, processor = (found[name]["mean"] / 60 for name in ("seconds", "processor seconds"))
-    return f"{wall:.1f} minutes ({processor:.1f} of the processor)"
+    return f"{wall:.1f} minutes" + (f" ({processor:.1f} of the processor)" if processor else "")
 
 
 def counts(known: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> dict[str, int]:
@@ -136,13 +136,15 @@ def counts(known: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -
 
 def times(known: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> str:
     """What each row took, on which commit, beside which load."""
+
+    def seconds(one: dict[str, Any], name: str) -> str:
+        return f"{one[name]['mean']:,.0f}" if one[name]["mean"] else "–"
+
     table = []
     for row, one in found.items():
         load = max(number for pair in one["loads"] for number in pair)
-        commits = ", ".join(dict.fromkeys(one["commits"]))
-        seeds = str(len(one["seeds"]))
-        table.append([known[row]["title"], seeds, *(f"{one[n]['mean']:,.0f}" for n in ("seconds", "processor seconds")),
-                      f"{load:.1f}", commits])  # fmt: skip
+        taken = [seconds(one, "seconds"), seconds(one, "processor seconds"), f"{load:.1f}"]
+        table.append([known[row]["title"], str(len(one["seeds"])), *taken, ", ".join(dict.fromkeys(one["commits"]))])
     return pages.table(["row", "seeds", "seconds a seed", "of the processor", "largest load", "commit"], table)
 
 
