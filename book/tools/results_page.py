@@ -142,8 +142,9 @@ def times(known: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) ->
 
     table = []
     for row, one in found.items():
-        load = max(number for pair in one["loads"] for number in pair)
-        taken = [seconds(one, "seconds"), seconds(one, "processor seconds"), f"{load:.1f}"]
+        loads = [number for pair in one["loads"] for number in pair]
+        load = f"{max(loads):.1f}" if loads else "–"
+        taken = [seconds(one, "seconds"), seconds(one, "processor seconds"), load]
         table.append([known[row]["title"], str(len(one["seeds"])), *taken, ", ".join(dict.fromkeys(one["commits"]))])
     return pages.table(["row", "seeds", "seconds a seed", "of the processor", "largest load", "commit"], table)
 
