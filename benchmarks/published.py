@@ -253,12 +253,10 @@ def chapter(name: str, statements: dict[str, str], seed: int) -> Values:
     return {name: claims[statement] for name, statement in statements.items()}
 
 
-def documents(how: str, seed: int) -> Values:
-    """Scanned pages, the held-out ones chosen by text or, leaky, by file; the report of an earlier training counts."""
-    path = RESULTS.parent / f"cleaner_{how}.json"
-    if not path.exists():
-        cleaner.main(["--scans", how, "--minutes", "20"])
-    report = json.loads(path.read_text(encoding="utf-8"))
+def documents(how: str, minutes: int, seed: int) -> Values:
+    """Scanned pages, the held-out ones chosen by text or, leaky, by file; a training that was stopped goes on."""
+    cleaner.main(["--scans", how, "--minutes", str(minutes)])
+    report = json.loads((RESULTS.parent / f"cleaner_{how}.json").read_text(encoding="utf-8"))
     found = report[f"scans held out, {how}"]
     return {"RMSE": found.pop("model"), **found, "minutes of training": report["minutes"]}
 
