@@ -116,7 +116,10 @@ def _vae() -> keras.Model:
     return keras.Model(x, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(h), name="e_vae")
 
 
-_adam = partial(partial, keras.optimizers.Adam)
+def _adam(rate: float) -> Callable[[], keras.optimizers.Optimizer]:
+    return partial(keras.optimizers.Adam, rate)
+
+
 _LOGITS = keras.losses.BinaryCrossentropy(from_logits=True)
 _SCALED = "MNIST, flattened, standard-scaled"
 _RECIPES = [

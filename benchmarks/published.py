@@ -38,6 +38,7 @@ import run_chapter
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).with_name("results") / "published"
+SKIPS = partial(models.denoiser, (32, 64), skips=True)
 Values = dict[str, float]
 
 
@@ -56,6 +57,7 @@ def answers(model: keras.Model, x: np.ndarray) -> np.ndarray:
 
 
 def pca(seed: int) -> Values:
+    """No training; the same for every seed."""
     x, test = images("mnist")
     return {"test SSE": metrics.sse(test, baselines.PCA(x).reconstruct(test, 30))}
 
@@ -73,20 +75,18 @@ def moved(x: np.ndarray, batch_size: int, pixels: float, share: float) -> Callab
         return tf.raw_ops.ImageProjectiveTransformV3(images=batch, transforms=maps, **how)
 
     def pipeline(seed: int) -> tf.data.Dataset:
-        every = tf.constant(x)
-        order = tf.data.Dataset.range(len(x)).shuffle(len(x), seed).repeat().batch(batch_size)
-        keys = tf.data.Dataset.random(seed).batch(2)
-        both = tf.data.Dataset.zip((order, keys)).map(lambda index, key: move(tf.gather(every, index), key))
-        return both.map(lambda batch: (batch, batch)).prefetch(4)
+        both = tf.data.Dataset.zip((stream(x, batch_size)(seed), tf.data.Dataset.random(seed).batch(2)))
+        return both.map(lambda pair, key: move(pair[0], key)).map(lambda batch: (batch, batch)).prefetch(4)
 
     return pipeline
 
 
 def deep(seed: int) -> Values:
+    """The layers of the paper from end to end; Muon in batches of 512, as its steps are dear."""
     x, test = images("mnist")
     model = models.vanilla(30, hidden=(1000, 500, 250))
-    how = {"optimizer": adam(1e-3), "loss": "binary_crossentropy", "seed": seed}
-    fit(model, moved(x, 256, 1.0, 0.05)(seed), len(x), 60, 256, **how)
+    how = {"optimizer": muon(0.02), "loss": "binary_crossentropy", "seed": seed}
+    fit(model, moved(x, 512, 0.5, 0.05)(seed), len(x), 40, 512, **how)
     found = {"test SSE": test, "training SSE": x[:10_000]}
     return {name: metrics.sse(some, answers(model, some)) for name, some in found.items()}
 
@@ -105,42 +105,38 @@ def clothes(build: Callable[[], keras.Model], epochs: float, seed: int) -> Value
     }
 
 
-def denoising(build: Callable[[], keras.Model], epochs: float, seed: int) -> Values:
+def denoised(
+    build: Callable[[], keras.Model], name: str, kind: str, level: float, epochs: float, seed: int, loss: str = "mse"
+) -> tuple[np.ndarray, ...]:
+    """Clean and noisy test images, the model's answers, trained on noise that is drawn anew, and the affine map's."""
+    x, test = images(name)
+    draw = {"gaussian": noise.gaussian, "salt_and_pepper": noise.salt_and_pepper}[kind]
+    noisy, model = draw(test, level, seed=1), build()
+    how = {"optimizer": adam(4e-3), "loss": loss, "seed": seed}
+    fit(model, noisy_stream(x, kind, level, 64)(seed), len(x), epochs, 64, **how)
+    return test, noisy, answers(model, noisy), baselines.affine_denoiser(draw(x, level), x)(noisy)
+
+
+def denoising(build: Callable[[], keras.Model], seed: int) -> Values:
     """Fashion-MNIST under Gaussian noise of 0.2."""
-    x, test = images("fashion-mnist")
-    noisy, model = noise.gaussian(test, 0.2, seed=1), build()
-    fit(model, noisy_stream(x, "gaussian", 0.2, 64)(seed), len(x), epochs, 64, optimizer=adam(4e-3), seed=seed)
-    affine = baselines.affine_denoiser(noise.gaussian(x, 0.2), x)
-    return {"test MSE": metrics.mse(test, answers(model, noisy)), "affine map": metrics.mse(test, affine(noisy))}
+    test, _, ours, affine = denoised(build, "fashion-mnist", "gaussian", 0.2, 6, seed)
+    return {"test MSE": metrics.mse(test, ours), "affine map": metrics.mse(test, affine)}
 
 
 def digits_under_noise(seed: int) -> Values:
     """MNIST under Gaussian noise of 0.4, judged by cross-entropy per pixel."""
-    x, test = images("mnist")
-    noisy, model = noise.gaussian(test, 0.4, seed=1), models.denoiser((32, 64), skips=True)
-    how = {"optimizer": adam(4e-3), "loss": "binary_crossentropy", "seed": seed}
-    fit(model, noisy_stream(x, "gaussian", 0.4, 64)(seed), len(x), 4, 64, **how)
-
-    def score(x_hat: np.ndarray) -> float:
-        return float(np.mean(losses.cross_entropy(test, np.clip(x_hat, 0, 1)))) / 784
-
-    affine = baselines.affine_denoiser(noise.gaussian(x, 0.4), x)
-    floor = metrics.cross_entropy_floor(test)
-    return {"test cross-entropy": score(answers(model, noisy)), "affine map": score(affine(noisy)), "floor": floor}
+    test, _, *both = denoised(SKIPS, "mnist", "gaussian", 0.4, 4, seed, "binary_crossentropy")
+    ours, affine = (float(np.mean(losses.cross_entropy(test, x_hat))) / models.PIXELS for x_hat in both)
+    return {"test cross-entropy": ours, "affine map": affine, "floor": metrics.cross_entropy_floor(test)}
 
 
 def salt_and_pepper(p: float, seed: int) -> Values:
     """Fashion-MNIST under imgaug's salt and pepper, against the best of three filters."""
-    x, test = images("fashion-mnist")
-    noisy, model = noise.salt_and_pepper(test, p, seed=1), models.denoiser((32, 64), skips=True)
-    fit(model, noisy_stream(x, "salt_and_pepper", p, 64)(seed), len(x), 3, 64, optimizer=adam(4e-3), seed=seed)
-    affine = baselines.affine_denoiser(noise.salt_and_pepper(x, p), x)
-    filters = {"affine map": affine(noisy)}
-    filters |= {f"median {n}x{n}": baselines.median_filter(noisy, n) for n in (3, 5)}
-    found = {name: metrics.mse(test, answer) for name, answer in filters.items()}
-    best = min(found.values())
-    error = metrics.mse(test, answers(model, noisy))
-    return {"test MSE": error, **found, "over the best filter": error / best}
+    test, noisy, ours, affine = denoised(SKIPS, "fashion-mnist", "salt_and_pepper", p, 3, seed)
+    filters = {"affine map": affine, **{f"median {n}x{n}": baselines.median_filter(noisy, n) for n in (3, 5)}}
+    found = {name: metrics.mse(test, x_hat) for name, x_hat in filters.items()}
+    error = metrics.mse(test, ours)
+    return {"test MSE": error, **found, "over the best filter": error / min(found.values())}
 
 
 def sparse(k: int, seed: int) -> Values:
@@ -275,8 +271,8 @@ MEASURES: dict[str, Callable[[int], Values]] = {
     "clothes-stacked": partial(clothes, partial(models.vanilla, 30, hidden=(100,)), 5),
     "clothes-tied": partial(clothes, partial(models.tied, (100, 30), "gelu", "glorot_uniform"), 5),
     "clothes-convolutional": partial(clothes, partial(models.convolutional, 30), 6),
-    "denoising-code": partial(denoising, partial(models.denoiser, (96,), stride=4, code=8, blocks=2), 6),
-    "denoising-skips": partial(denoising, partial(models.denoiser, (32, 64), skips=True, residual=True), 6),
+    "denoising-code": partial(denoising, partial(models.denoiser, (96,), stride=4, code=8, blocks=2)),
+    "denoising-skips": partial(denoising, partial(SKIPS, residual=True)),
     "denoising-digits": digits_under_noise,
     **{f"salt-and-pepper-{p}": partial(salt_and_pepper, p / 100) for p in (10, 30, 50)},
     **{f"sparse-{k}": partial(sparse, k) for k in (10, 25, 40, 70)},

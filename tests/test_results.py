@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from aebook import metrics, models
+from aebook import data, metrics, models
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "book/tools")]
@@ -77,6 +77,36 @@ def test_mean_deviation_and_verdict_are_those_of_the_runs():
 @pytest.mark.parametrize(("number", "text"), [(13.8663, "13.866"), (3.0, "3"), (0.00581234, "0.005812"), (80, "80")])
 def test_a_figure_keeps_the_digits_that_matter(number, text):
     assert results_page.figure(number) == text
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Little data, little training, few samples: what is left to test is that every measure runs."""
+    fit, likelihood, random = published.fit, published.likelihood, np.random.default_rng(0)
+    x, y = random.random((1300, 28, 28, 1), "float32"), np.arange(1300) % 10
+    split = data.Split(x[:1100], y[:1100], x[1100:], y[1100:], x[:1000], y[:1000], "noise")
+    monkeypatch.setattr(published, "images", lambda name: (x, x[:1000]))
+    monkeypatch.setattr(published.data, "load", lambda *given: split)
+    monkeypatch.setattr(published, "likelihood", lambda model, bits, samples=2: likelihood(model, bits, 2))
+
+    def two_steps(model, batches, examples, epochs, batch_size, **how):
+        return fit(model, batches, 2 * batch_size, 1, batch_size, **how)
+
+    monkeypatch.setattr(published, "fit", two_steps)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("row", [row for row in published.MEASURES if row[:4] not in ("cont", "docu")])
+def test_every_measure_finds_what_its_row_shows(row, few):
+    found = published.MEASURES[row](0)
+    named = {name for name, about in results_page.rows()[row]["values"].items() if not (about or {}).get("quoted")}
+    assert named <= set(found) and np.isfinite(list(found.values())).all()
+
+
+def test_the_checks_of_chapter_9_that_a_row_shows_are_there():
+    claims = published.pages.claims_of("09_contractive", published.pages.read(ROOT / "notebooks/09_contractive.ipynb"))
+    assert set(published.ORDER.values()) <= {claim.statement for claim in claims}
+    assert set(results_page.rows()["contractive"]["values"]) == set(published.ORDER)
 
 
 @pytest.mark.tensorflow

@@ -101,7 +101,7 @@ def lines(about: dict[str, Any], found: dict[str, Any] | None) -> list[list[str]
     for name, value in about["values"].items():
         value = value or {}
         mine = (found or {"values": {}})["values"].get(name)
-        shown = ours(mine) if mine else "not measured yet" if found is None and "quoted" not in value else "quoted only"
+        shown = ours(mine) if mine else "quoted only" if "quoted" in value else "not measured yet"
         published = figure(value["published"]) if "published" in value else ""
         table.append([name, published, status(value), target(value), shown, verdict(value, mine) if mine else ""])
     return table
