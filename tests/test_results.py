@@ -57,10 +57,10 @@ def test_the_page_changes_with_the_files(tmp_path, monkeypatch):
     }
     results_page.write(tmp_path / "pca.json", results_page.summary([run]))
     after = results_page.values()
-    assert "| 13.866 | met |" in after["results: rows"] and after["results: met"] == "1"
+    assert "| 13.866 | 13.87 | < 13.875 and > 13.86 | met |" in after["results: rows"] and after["results: met"] == "1"
     run["values"]["test SSE"] = 13.9
     results_page.write(tmp_path / "pca.json", results_page.summary([run]))
-    assert "| 13.9 | **missed** |" in results_page.values()["results: rows"]
+    assert "| 13.9 | 13.87 | < 13.875 and > 13.86 | **missed** |" in results_page.values()["results: rows"]
 
 
 def test_mean_deviation_and_verdict_are_those_of_the_runs():
@@ -68,7 +68,7 @@ def test_mean_deviation_and_verdict_are_those_of_the_runs():
     assert found["values"]["error"]["mean"] == pytest.approx(1.3)
     assert found["values"]["error"]["std"] == pytest.approx(np.std([1.0, 1.2, 1.7], ddof=1), rel=2e-3)
     (error, fact) = results_page.lines(ABOUT, found)
-    assert error[4:] == ["1.30 ± 0.36", "met"] and fact[4:] == ["7 ± 0", ""]
+    assert error == ["error", "1.30 ± 0.36", "2", "< 1.5", "met", ""] and fact == ["fact", "7 ± 0", "", "", "", ""]
     assert "3 seeds, 1.0 minutes (1.5 of the processor) a seed" in results_page.section("a-row", ABOUT, found)
     assert results_page.counts({"a-row": ABOUT}, {}) == {"met": 0, "missed": 0, "wait": 1}
     assert "not measured yet" in results_page.section("a-row", ABOUT, None)

@@ -103,13 +103,13 @@ def lines(about: dict[str, Any], found: dict[str, Any] | None) -> list[list[str]
         mine = (found or {"values": {}})["values"].get(name)
         shown = ours(mine) if mine else "quoted only" if "quoted" in value else "not measured yet"
         published = figure(value["published"]) if "published" in value else ""
-        table.append([name, published, status(value), target(value), shown, verdict(value, mine) if mine else ""])
+        table.append([name, shown, published, target(value), verdict(value, mine) if mine else "", status(value)])
     return table
 
 
 def section(row: str, about: dict[str, Any], found: dict[str, Any] | None) -> str:
     """One row of the page: how, the table, what was tried, what it took."""
-    head = ["value", "published", "by", "ours should be", "ours", ""]
+    head = ["value", "ours", "published", "ours should be", "verdict", "by"]  # a phone shows the first three
     parts = [f"### {about['title']}", about["how"], pages.table(head, lines(about, found))]
     if "tried" in about:
         parts.append(f"Tried: {about['tried']}")
