@@ -3,6 +3,8 @@ PROFILE ?= fast
 CORES   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # For training the model that cleans pages: what earlier runs took counts.
 MINUTES ?= 120
+# Whether `make results` shall also run what takes more than twenty minutes a seed.
+LONG    ?= no
 # For workflows: extra requirements (such as another TensorFlow), and what pins the rest.
 EXTRA       ?=
 CONSTRAINTS ?= -c constraints.txt
@@ -17,7 +19,7 @@ PYTEST   = $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nb
 SNAKE    = $(PY) -m snakemake --cores $(CORES) --keep-going --quiet all --nolock --rerun-incomplete \
            --rerun-triggers mtime params input --config profile=$(PROFILE) --
 
-.PHONY: help book test lab serve clean run chapters gpu backends bench nbval site links tidy address cleaner
+.PHONY: help book test lab serve clean run chapters gpu backends bench results nbval site links tidy address cleaner
 help:
 	@echo 'make book     run the chapters and build the site   (PROFILE=full: real data at full size)'
 	@echo 'make test     test the package, the notebooks and the site'
@@ -26,7 +28,9 @@ help:
 	@echo 'make clean    remove what was built                 (.venv stays)'
 	@echo
 	@echo 'For authors:  make chapters [ONLY=notebooks/02_vanilla.ipynb] · tidy · address · links · cleaner [MINUTES=120]'
-	@echo '              backends (the models on JAX) · bench (speed beside the sources, two hours; it goes on where it stopped)'
+	@echo '              backends (the models on JAX)'
+	@echo 'For hours, and they go on where they were stopped:  bench (speed beside the sources) · results [LONG=yes] (published'
+	@echo '              numbers beside ours)'
 
 book: $(BOOK)
 	@$(PY) -m aebook data
@@ -73,6 +77,10 @@ bench: $(TESTS)
 	@$(PY) benchmarks/limit.py
 	@test -e benchmarks/results/growth.json || $(PY) benchmarks/growth.py
 	@test -e benchmarks/results/book.json || $(PY) benchmarks/book.py
+
+results: $(TESTS)
+	@$(PY) -m snakemake --snakefile benchmarks/results.smk --cores $(CORES) --keep-going --quiet rules --nolock \
+	    --rerun-incomplete --rerun-triggers mtime --config long=$(LONG) -- results
 
 nbval: $(TESTS)
 	@$(PYTEST) -k ipynb tests notebooks

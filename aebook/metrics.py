@@ -42,17 +42,6 @@ def sse(x: np.ndarray, x_hat: np.ndarray) -> float:
     return mse(x, x_hat) * float(np.prod(np.shape(x)[1:]))
 
 
-def psnr(x: np.ndarray, x_hat: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in decibels: -10 log10 of the mean squared error.
-
-    x, x_hat: images in [0, 1], same shape. Identical images give inf.
-    Raises ValueError when the shapes differ.
-    Taught in chapter 05.
-    """
-    with np.errstate(divide="ignore"):
-        return float(-10 * np.log10(mse(x, x_hat)))
-
-
 def cross_entropy_floor(x: np.ndarray) -> float:
     """Least cross-entropy that any reconstruction of x can reach, in nats per pixel: the entropy of the grey values.
 

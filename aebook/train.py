@@ -1,9 +1,10 @@
 """Training as every chapter does it: seeded, with a progress bar, the best weights kept, the time written down."""
 
+import contextlib
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import keras
 import numpy as np
 from keras import ops
 from tqdm.keras import TqdmCallback
+
+_ADVICE = """the loss is {} in training and {} in validation after epoch {}
+  Try a learning rate ten times smaller, precision='float32', or optimizer=keras.optimizers.Adam(clipnorm=1.0); check
+  that the data are finite and within [0, 1]."""
 
 
 class TrainingError(RuntimeError):
@@ -78,7 +83,7 @@ def fit(
     seed: of the order of the batches and of the noise inside the model; the weights were drawn when it was built.
     patience: stop after so many epochs without a better validation loss; None never stops early.
     precision: "float32", "mixed_bfloat16", or "auto", which takes bfloat16 for convolutions where the processor
-        multiplies it in hardware. The loss, the last layer and all weights stay float32, as does the trained model.
+        multiplies it in hardware. Last activation, loss and weights stay float32, as does the trained model.
     callbacks: of your own, beside the bar.
     Raises TrainingError when the loss is no longer finite, ValueError for empty data or epochs < 1.
     Taught in chapter 02.
@@ -94,7 +99,7 @@ def fit(
     options = {"epochs": epochs, "verbose": 0, "validation_data": valid}
     options |= {"batch_size": batch_size, "shuffle": True} if y is not None else {"shuffle": False}
     callbacks = [recorder, *callbacks, *([TqdmCallback(leave=False)] if somebody_watches() else [])]
-    with _Precision(model, recorder.history.precision):
+    with _computing(model, recorder.history.precision):
         model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # XLA is slower on processors
         try:
             model.fit(x, y, validation_batch_size=max(batch_size, 512), callbacks=callbacks, **options)
@@ -138,21 +143,27 @@ def _leaves(model: Any) -> list[keras.layers.Layer]:
     return [leaf for layer in model.layers for leaf in (_leaves(layer) if hasattr(layer, "layers") else [layer])]
 
 
-class _Precision:
-    """Let the layers compute in another precision for a while, all but the last that holds weights and what follows."""
+@contextlib.contextmanager
+def _computing(model: keras.Model, policy: str) -> Iterator[None]:
+    """Let the layers compute in another precision for a while, up to the last that holds weights.
 
-    def __init__(self, model: keras.Model, policy: str) -> None:
-        leaves = _leaves(model)
-        last = max((i for i, layer in enumerate(leaves) if layer.trainable_weights), default=0)
-        self.policy, self.before = policy, [(layer, layer.dtype_policy) for layer in leaves[:last]]
-
-    def __enter__(self) -> None:
-        for layer, _ in self.before if self.policy != "float32" else ():
-            layer.dtype_policy = self.policy
-
-    def __exit__(self, *_: object) -> None:
-        for layer, policy in self.before:
-            layer.dtype_policy = policy
+    Its activation and what follows stay as they are: bfloat16 has too few digits for a sigmoid's answer near one.
+    """
+    leaves = [] if policy == "float32" else _leaves(model)
+    able = [i for i, layer in enumerate(leaves) if layer.trainable_weights and hasattr(layer, "activation")]
+    before = [(layer, layer.dtype_policy) for layer in leaves[: max(able, default=-1) + 1]]
+    for layer, _ in before:
+        layer.dtype_policy = policy
+    if before:
+        end, activation = before[-1][0], before[-1][0].activation
+        end.activation = lambda h: activation(ops.cast(h, "float32"))
+    try:
+        yield
+    finally:
+        for layer, own in before:
+            layer.dtype_policy = own
+        if before:
+            end.activation = activation
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -171,7 +182,8 @@ class _Recorder(keras.callbacks.Callback):
         history.seconds.append(time.perf_counter() - self.start)
         history.train.append(float(logs["loss"]))
         history.valid.append(float(logs["val_loss"]))
-        self._require_finite(epoch + 1)
+        if not math.isfinite(history.train[-1] + history.valid[-1]):
+            raise TrainingError(_ADVICE.format(history.train[-1], history.valid[-1], epoch + 1))
         if history.valid[-1] <= min(history.valid):
             history.best_epoch, self.best_weights = epoch + 1, self.model.get_weights()
         self.model.stop_training = epoch + 1 - history.best_epoch >= self.patience
@@ -179,15 +191,6 @@ class _Recorder(keras.callbacks.Callback):
     def restore(self) -> None:
         if self.best_weights:
             self.model.set_weights(self.best_weights)
-
-    def _require_finite(self, epoch: int) -> None:
-        train, valid = self.history.train[-1], self.history.valid[-1]
-        if not math.isfinite(train + valid):
-            raise TrainingError(
-                f"the loss is {train} in training and {valid} in validation after epoch {epoch}\n"
-                "  Try a learning rate ten times smaller, precision='float32', or"
-                " optimizer=keras.optimizers.Adam(clipnorm=1.0); check that the data are finite and within [0, 1]."
-            )
 
 
 def somebody_watches() -> bool:

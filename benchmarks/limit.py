@@ -5,7 +5,10 @@ is made from. A step's FLOPs are counted in its graph: forward, backward, update
 """
 
 import json
+import tempfile
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from speed import machine, now
 from tasks import adam, muon, shallow
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from tqdm.auto import tqdm
 
 import aebook
@@ -22,6 +26,7 @@ from aebook import losses, models, sources, train
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 PAGE = (128, 128, 1)
+CLEANER = partial(models.denoiser, (16, 24, 32, 48), skips=True, activation="relu", shape=PAGE)
 MODELS: dict[str, tuple[Callable[[], keras.Model], Any, tuple[int, ...], Any]] = {
     # chapter and model: builder, loss, batch sizes, optimizer
     "01 linear": (models.linear, "mse", (128, 1024), adam),
@@ -32,7 +37,7 @@ MODELS: dict[str, tuple[Callable[[], keras.Model], Any, tuple[int, ...], Any]] =
     "04 tied": (models.tied, "mse", (128, 1024), adam),
     "05, 06 denoiser with skips": (lambda: models.denoiser((16, 32), skips=True), "mse", (32, 128), adam),
     "06 source E's model": (sources.RECIPES["e-salt-pepper"].build, "mse", (128,), adam),
-    "07 cleaner": (lambda: models.denoiser((16, 24, 32, 48), skips=True, shape=PAGE), "mse", (8,), adam),
+    "07 cleaner": (CLEANER, "mse", (8,), adam),
     "08 sparse": (models.sparse, "mse", (128, 1024), adam),
     "09 contractive": (models.contractive, losses.squared_error, (128, 1024), adam),
     "11 variational": (lambda: models.vae(models.vanilla(50, (200, 200))), None, (256,), adam),
@@ -67,12 +72,37 @@ def flops(function: Any) -> int:
     return tf.compat.v1.profiler.profile(function.get_concrete_function().graph, options=options).total_float_ops
 
 
+KINDS = {  # what an operation is, by the first of these words that its type's name holds
+    "Conv2DBackprop": "convolutions, backward", "Conv2D": "convolutions, forward", "MatMul": "dense layers",
+    "Pool": "pooling", "Adam": "update",
+}  # fmt: skip
+
+
+def profile(step: Callable[[], Any], steps: int = 10) -> dict[str, float]:
+    """Seconds of a step's operations by their kind, as TensorFlow's profiler saw them; some run at the same time."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            for _ in range(steps):
+                step()
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        planes = xplane_pb2.XSpace.FromString(path.read_bytes()).planes
+    found: Counter[str] = Counter()
+    for plane in planes:
+        names = {key: value.name for key, value in plane.event_metadata.items()}
+        for event in (event for line in plane.lines for event in line.events):
+            layer, _, operation = names[event.metadata_id].rpartition(":")  # an operation is called layer:Type
+            if layer and ":" not in layer and operation[0] != " ":
+                kind = next((kind for word, kind in KINDS.items() if word in operation), "pixel by pixel")
+                found[kind] += event.duration_ps / 1e12 / steps
+    return dict(found)
+
+
 def measure(name: str, precision: str, batch: int) -> dict[str, Any]:
     """Time a training step as a whole and in parts; what is left of `train.fit`'s step is Keras and the pipeline."""
     build, loss, _, optimizer = MODELS[name]
     model, steps = build(), 40
     x = np.random.default_rng(0).random((batch, *(PAGE if "cleaner" in name else (28, 28, 1))), "float32")
-    with train._Precision(model, precision):
+    with train._computing(model, precision):
         model.compile(optimizer(1e-3)(10_000), loss, jit_compile=False)
         images, weights = tf.constant(x), model.trainable_variables
 
@@ -86,7 +116,7 @@ def measure(name: str, precision: str, batch: int) -> dict[str, Any]:
 
         whole = tf.function(lambda: model.optimizer.apply(gradient(), weights))
         count, step = flops(whole), seconds(whole)
-        forward, both = seconds(tf.function(charge)), seconds(tf.function(gradient))
+        forward, both, kinds = seconds(tf.function(charge)), seconds(tf.function(gradient)), profile(whole)
     fitted = []
     given = tf.data.Dataset.from_tensors((x, x)).repeat(steps)
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: fitted.append(now()[0]))
@@ -95,7 +125,7 @@ def measure(name: str, precision: str, batch: int) -> dict[str, Any]:
     parts = {"forward": forward, "backward": both - forward, "update": step - both}
     taken = median(np.diff(fitted[steps // 4 :]))
     return {"model": name, "precision": precision, "batch size": batch, "FLOPs": count, "seconds": taken,
-            **parts, "rest": taken - step}  # fmt: skip
+            **parts, "rest": taken - step, "profile": kinds}  # fmt: skip
 
 
 def main() -> None:

@@ -80,23 +80,38 @@ def test_impossible_options_are_refused(options):
 
 
 def test_bfloat16_is_for_training_only(monkeypatch):
-    seen = []
+    seen, answers = [], []
 
     class Spy(keras.layers.Dense):
         def call(self, inputs):
             seen.append(keras.backend.standardize_dtype(inputs.dtype))
             return super().call(inputs)
 
+    def watched(h):
+        answers.append(keras.backend.standardize_dtype(h.dtype))
+        return keras.ops.sigmoid(h)
+
     encoder = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), Spy(4)])
-    decoder = keras.Sequential([keras.Input((4,)), Spy(784), keras.layers.Reshape((28, 28, 1))])
+    decoder = keras.Sequential([keras.Input((4,)), Spy(784, watched), keras.layers.Reshape((28, 28, 1))])
     model = models.Autoencoder(encoder, decoder)
     seen.clear()
     history = train.fit(model, SPLIT, epochs=2, precision="mixed_bfloat16")
     assert history.precision == "mixed_bfloat16" and history.valid[-1] < history.valid[0]
-    assert seen[:2] == ["bfloat16", "float32"]  # all but the last layer with weights
+    assert seen[:2] == ["bfloat16"] * 2 and set(answers) == {"float32"}  # what the last activation gets
     assert {weight.dtype for weight in model.weights} == {"float32"}
     seen.clear()
+    assert decoder.layers[0].activation is watched
     assert model.predict(SPLIT.x_valid, verbose=0).dtype == "float32" and set(seen) == {"float32"}
+
+
+def test_bfloat16_changes_less_than_another_seed_does():
+    def valid_loss(seed, precision):
+        keras.utils.set_random_seed(seed)
+        model = models.denoiser((8,), skips=True)
+        return train.fit(model, SPLIT, epochs=2, batch_size=8, seed=seed, precision=precision).valid[-1]
+
+    exact, rough = (np.array([valid_loss(seed, p) for seed in range(4)]) for p in ("float32", "mixed_bfloat16"))
+    assert 0 < np.abs(rough - exact).max() < 0.25 * exact.std(ddof=1)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,21 @@ def limit_table(limit: dict[str, Any]) -> str:
     return pages.table([*head, "gain by bfloat16"], rows)
 
 
+def profile_table(limit: dict[str, Any]) -> str:
+    """Milliseconds of a step's operations by kind, float32 and bfloat16, of the convolutional models."""
+    found: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
+    for row in limit["rows"]:
+        if "convolutions, forward" in row.get("profile", {}):
+            found.setdefault((row["model"], row["batch size"]), {})[row["precision"]] = row["profile"]
+    kinds = sorted({kind for both in found.values() for profile in both.values() for kind in profile})
+
+    def pair(both: dict[str, dict[str, float]], kind: str) -> str:
+        return " / ".join(f"{1000 * both[p].get(kind, 0):.3g}" for p in ("float32", "mixed_bfloat16"))
+
+    rows = [[model, str(batch), *(pair(both, kind) for kind in kinds)] for (model, batch), both in found.items()]
+    return pages.table(["chapter, model", "batch", *(f"{kind}, ms" for kind in kinds)], rows)
+
+
 def growth_table(growth: dict[str, Any]) -> str:
     """Images a second and peak memory by the number of images."""
     rows = [[f"{row['images']:,}", f"{row['images a second']:,.0f}", f"{row['MB']:,.0f}"] for row in growth["images"]]
@@ -168,7 +183,12 @@ def of_tasks(folder: Path) -> dict[str, str]:
 def of_limit(limit: dict[str, Any]) -> dict[str, str]:
     """The values on FLOP/s."""
     small, large = (median(limit["peaks"][kind]) / GIGA for kind in ("float32", "mixed_bfloat16"))
-    return {"limit": limit_table(limit), "peak": f"{small:.0f}", "bfloat16 peak": f"{large:.0f}"}
+    return {
+        "limit": limit_table(limit),
+        "profile": profile_table(limit),
+        "peak": f"{small:.0f}",
+        "bfloat16 peak": f"{large:.0f}",
+    }
 
 
 def of_growth(growth: dict[str, Any]) -> dict[str, str]:
@@ -183,8 +203,7 @@ def of_growth(growth: dict[str, Any]) -> dict[str, str]:
 
 def of_book(book: dict[str, Any]) -> dict[str, str]:
     """The values on the book's own speed, in seconds but for the import."""
-    times = {f"book, {name}": f"{value:.0f}" for name, value in book["seconds"].items()}
-    return {**times, "book, import": f"{book['import, ms']:.0f}"}
+    return {f"book, {name.removesuffix(', ms')}": f"{value:.0f}" for name, value in book.items() if name != "machine"}
 
 
 def values(results: Path) -> dict[str, str]:

@@ -21,6 +21,7 @@ import labs
 import node
 import notebooks
 import pages
+import results_page
 import speed_page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,10 +74,10 @@ def write_pages(site: Path, profile: str, executed: dict[str, dict]) -> None:
     """Write the computed pages and fill the others' placeholders."""
     claims = [claim for name, notebook in executed.items() for claim in pages.claims_of(name, notebook)]
     values = {**address(), **pages.chapter_values(executed), **labs.gallery(executed)}
-    speed = speed_page.values(ROOT / "benchmarks/results")
+    speed, results = speed_page.values(ROOT / "benchmarks/results"), results_page.values()
     for path in (site / "book").glob("*.md"):
         text = speed_page.without_gaps(path.read_text(encoding="utf-8"), speed)
-        text = pages.filled(text, values | speed, claims, path.name)
+        text = pages.filled(text, values | speed | results, claims, path.name)
         path.write_text(text, encoding="utf-8")
     (site / "book/claims.md").write_text(pages.claims_page(claims, executed), encoding="utf-8")
     status = pages.status_page(profile, executed, site.parent / "benchmarks")

@@ -1,0 +1,36 @@
+# One run a row and seed, then their means: `make results`. It goes on where it was stopped.
+import sys
+from pathlib import Path
+
+import yaml
+
+HERE = Path(workflow.basedir)
+ROWS = yaml.safe_load((HERE / "rows.yml").read_text(encoding="utf-8"))
+LONG = config.get("long", "no") == "yes"
+OUT = "benchmarks/results/published"
+
+
+wildcard_constraints:
+    seed=r"\d+",
+
+
+rule results:
+    input:
+        [f"{OUT}/{row}.json" for row, about in ROWS.items() if LONG or not about.get("long")],
+
+
+rule summary:
+    input:
+        lambda wildcards: [f"{OUT}/{wildcards.row}_{seed}.json" for seed in range(ROWS[wildcards.row]["seeds"])],
+    output:
+        f"{OUT}/{{row}}.json",
+    shell:
+        f"{sys.executable} book/tools/results_page.py {{wildcards.row}}"
+
+
+rule run:
+    output:
+        f"{OUT}/{{row}}_{{seed}}.json",
+    threads: workflow.cores  # one at a time: each takes all cores, and its seconds are reported
+    shell:
+        f"{sys.executable} benchmarks/published.py {{wildcards.row}} {{wildcards.seed}}"
