@@ -11,6 +11,8 @@ PROFILE = config.get("profile", "fast")
 BUILD = f"_build/{PROFILE}"
 CHAPTERS = notebooks.chapters()
 PARAMETERS = notebooks.profile(PROFILE)
+MEASURED = Path(workflow.basedir) / "benchmarks/results/chapters.json"
+SECONDS = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
 THREADS = max(1, (workflow.cores or 1) // len(CHAPTERS))  # a chapter's share of the cores
 LIMIT = {"fast": 600, "full": 3600}.get(PROFILE, 3600)  # seconds a chapter may take
 
@@ -33,23 +35,29 @@ rule chapters:
         expand(f"{BUILD}/notebooks/{{chapter}}.ipynb", chapter=CHAPTERS),
 
 
-rule chapter:
-    input:
-        notebook="notebooks/{chapter}.ipynb",
-        package=[str(path) for path in sorted(Path("aebook").glob("*.py"))],
-        versions="constraints.txt",
-    output:
-        notebook=f"{BUILD}/notebooks/{{chapter}}.ipynb",
-        # Snakemake's own `benchmark:` looks at memory every 30 s and misses the peak of a chapter that takes 40.
-        benchmark=f"{BUILD}/benchmarks/{{chapter}}.tsv",
-    params:
-        values=lambda wildcards: json.dumps(PARAMETERS[wildcards.chapter]),
-        data=json.dumps(data.available()),
-    log:
-        f"{BUILD}/logs/{{chapter}}.log",
-    threads: THREADS
-    shell:
-        # NumPy's matrix library, too: idle threads of two chapters on two cores spin in each other's way.
-        "TF_NUM_INTRAOP_THREADS={threads} OPENBLAS_NUM_THREADS={threads} OMP_NUM_THREADS={threads} "
-        f"{sys.executable} book/tools/run_chapter.py {{input.notebook}} {{output.notebook}}"
-        " --parameters {params.values:q} --log {log} --benchmark {output.benchmark} --limit {LIMIT}"
+# A loop, since a rule has one priority for all its files: what takes longest begins first, or the end waits for it.
+for chapter in CHAPTERS:
+
+    rule:
+        name:
+            f"chapter_{chapter}"
+        input:
+            notebook=f"notebooks/{chapter}.ipynb",
+            package=[str(path) for path in sorted(Path("aebook").glob("*.py"))],
+            versions="constraints.txt",
+        output:
+            notebook=f"{BUILD}/notebooks/{chapter}.ipynb",
+            # Snakemake's own `benchmark:` looks at memory every 30 s and misses the peak of a chapter that takes 40.
+            benchmark=f"{BUILD}/benchmarks/{chapter}.tsv",
+        params:
+            values=json.dumps(PARAMETERS[chapter]),
+            data=json.dumps(data.available()),
+        log:
+            f"{BUILD}/logs/{chapter}.log",
+        threads: THREADS
+        priority: round(SECONDS.get(chapter, LIMIT))
+        shell:
+            # NumPy's matrix library, too: idle threads of two chapters on two cores spin in each other's way.
+            "TF_NUM_INTRAOP_THREADS={threads} OPENBLAS_NUM_THREADS={threads} OMP_NUM_THREADS={threads} "
+            f"{sys.executable} book/tools/run_chapter.py {{input.notebook}} {{output.notebook}}"
+            " --parameters {params.values:q} --log {log} --benchmark {output.benchmark} --limit {LIMIT}"

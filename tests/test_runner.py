@@ -1,5 +1,6 @@
 """run_chapter.py and the Snakefile, on a miniature book: what runs, what is skipped, and how a chapter may fail."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -41,9 +42,9 @@ def book(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(book: Path) -> tuple[int, str, list[str]]:
+def make(book: Path, cores: int = 2) -> tuple[int, str, list[str]]:
     """Run Snakemake as the Makefile does; return its status, what it printed, and which chapters ran to their end."""
-    options = ["--cores", "2", *FLAGS.split(), "--rerun-triggers", "mtime", "params", "input"]
+    options = ["--cores", str(cores), *FLAGS.split(), "--rerun-triggers", "mtime", "params", "input"]
     command = [sys.executable, "-m", "snakemake", *options, "--config", "profile=fast", "--", "chapters"]
     done = subprocess.run(command, cwd=book, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
     ran = [line.split(":")[0] for line in done.stdout.splitlines() if " GB" in line]
@@ -99,6 +100,15 @@ def test_chapters_run_again_only_when_something_they_use_has_changed(
     assert rerun(book) == ["one", "two"]
     monkeypatch.setenv("AEBOOK_SOURCE", "full")
     assert rerun(book) == ["one", "two"]
+
+
+@pytest.mark.parametrize("first", ["one", "two"])
+def test_the_chapter_that_takes_longest_begins_first(book: Path, first: str) -> None:
+    results = book / "benchmarks/results/chapters.json"
+    results.parent.mkdir(parents=True)
+    results.write_text(json.dumps({"one": 1.0, "two": 2.0, first: 9.0}), encoding="utf-8")
+    _, printed, _ = make(book, cores=1)
+    assert next(line for line in printed.splitlines() if " GB" in line).startswith(f"{first}:")
 
 
 def test_a_failing_chapter_is_named_and_does_not_lose_the_others(book: Path) -> None:

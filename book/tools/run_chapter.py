@@ -55,7 +55,7 @@ def run(source: Path, target: Path, parameters: dict[str, object], log: Path, li
             kernel_name="python3",
             progress_bar=False,
             start_timeout=START_LIMIT,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # it calls its own interruption at the end an error
             timeout_func=left,
             cwd=str(source.resolve().parent),
         )
