@@ -29,8 +29,7 @@ def lab(name: str, models: Mapping[str, tuple[keras.Model, np.ndarray]], **array
         model.set_weights(weights)
         change = max(change, float(np.abs(answer - exact).max()))
         kernels = [{**_array(w), "scale": float(scale)} for w, scale in packed]
-        vector = {"input": _array(x), "output": _array(answer)}
-        stored[key] = {"config": model.to_json(), "weights": kernels, **vector}
+        stored[key] = {"config": model.to_json(), "weights": kernels, "input": _array(x), "output": _array(answer)}
     bundle = {"name": name, "models": stored, "arrays": {key: _array(array) for key, array in arrays.items()}}
     if shell := get_ipython():
         shell.display_pub.publish({"text/plain": f"lab: {name} ({', '.join(stored)})", MIME: bundle})

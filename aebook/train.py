@@ -101,6 +101,8 @@ def fit(
     callbacks = [recorder, *callbacks, *([TqdmCallback(leave=False)] if somebody_watches() else [])]
     with _computing(model, recorder.history.precision):
         model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # XLA is slower on processors
+        if model.built:
+            model.optimizer.build(model.trainable_variables)  # or TensorFlow traces the first step twice
         try:
             model.fit(x, y, validation_batch_size=max(batch_size, 512), callbacks=callbacks, **options)
         finally:  # also when the reader interrupts: the best epoch so far is not lost
@@ -132,8 +134,8 @@ def _choose(precision: str, model: keras.Model) -> str:
 
 def _pairs(data: Any) -> Sequence[tuple[Any, Any]]:
     def pair(given: Any) -> tuple[Any, Any]:
-        pipeline = hasattr(given, "cardinality")  # its batches bring their targets
-        return given if isinstance(given, tuple) else (given, None if pipeline else given)
+        # a pipeline's batches bring their targets
+        return given if isinstance(given, tuple) else (given, None if hasattr(given, "cardinality") else given)
 
     return [pair(given) for given in (data if isinstance(data, tuple) else (data.x_train, data.x_valid))]
 

@@ -159,8 +159,9 @@ def teach_erfc() -> None:
 
 def onnx(model: dict[str, Any]) -> bytes:
     """A stored model as an ONNX file in float32, by Keras's own export, for batches of any size."""
-    teach_erfc()
     whole = rebuilt(model)
+    with _silence():
+        teach_erfc()
     whole(values(model["input"])[:1])
     with tempfile.TemporaryDirectory() as folder, _silence(), warnings.catch_warnings(action="ignore"):
         whole.export(f"{folder}/model.onnx", format="onnx", verbose=False)
