@@ -184,3 +184,20 @@ def test_a_person_is_whoever_can_be_asked(asks, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: asks))
     assert train.somebody_watches() is asks
+
+
+@pytest.mark.tensorflow
+def test_the_step_is_traced_once():
+    """A second trace costs a small model more than its training."""
+
+    class Counted(keras.Sequential):
+        traces = 0
+
+        def train_step(self, *given):
+            self.traces += 1
+            return super().train_step(*given)
+
+    model = Counted([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(784)])
+    flat = IMAGES.reshape(len(IMAGES), -1)
+    train.fit(model, ((IMAGES, flat), (IMAGES, flat)), epochs=2, batch_size=32)
+    assert model.traces == 1
