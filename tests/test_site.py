@@ -510,6 +510,38 @@ def test_every_page_has_the_policy_and_no_thebe(site):
         assert "thebe" not in str(soup(path).head).lower(), path
 
 
+def test_pages_are_listed_and_previewed_by_absolute_addresses(site):
+    """All follow from the repository's address in _config.yml."""
+    owner, name = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].split("/")[-2:]
+    base = f"https://{owner}.github.io/{name}/"
+    listed = re.findall("<loc>(.*?)</loc>", (site / "sitemap.xml").read_text(encoding="utf-8"))
+    written = PAGES[:-2]  # all but search and index
+    assert {address.removeprefix(base) for address in listed} == {f"{page}.html" for page in written}
+    assert f"Sitemap: {base}sitemap.xml" in (site / "robots.txt").read_text(encoding="utf-8")
+    for page in written:
+        tree = soup(site / f"{page}.html")
+        tags = {tag["property"]: tag["content"] for tag in tree.find_all("meta", property=re.compile("^og:"))}
+        assert tags["og:url"] == tree.find("link", rel="canonical")["href"] == f"{base}{page}.html"
+        assert (site / tags["og:image"].removeprefix(base)).is_file() and tags["og:image"].endswith(".png")
+        assert len(tags["og:description"]) > 30 and "\\" not in tags["og:description"], page
+
+
+def test_chapters_say_how_long_they_take_to_read(site):
+    for name in notebooks.chapters():
+        told = soup(site / f"notebooks/{name}.html").find(class_="reading-time")
+        assert 5 <= int(re.search(r"\d+", told.text)[0]) <= 90
+
+
+def test_on_paper_nothing_is_folded_or_left_of_the_menus(browser, address):
+    """Print what the reader sees: text, figures and the derivations inside `details`, no buttons."""
+    tab = browser.new_page(viewport={"width": 800, "height": 900})
+    tab.emulate_media(media="print")
+    tab.goto(f"{address}/notebooks/05_denoising_gaussian.html")
+    assert not tab.locator(".bd-sidebar-primary, .prev-next-footer, .copybtn, .lab").locator("visible=true").count()
+    assert tab.evaluate("document.querySelector('details:not([open]) p').checkVisibility()")
+    tab.close()
+
+
 @every_page
 def test_images_say_what_they_show(site, page):
     for image in soup(site / f"{page}.html").select("article img"):

@@ -1,8 +1,12 @@
-"""Sphinx extension of the site: no foreign request, a content security policy on every page, and mends of the theme."""
+"""Sphinx extension of the site: no foreign request, a content security policy on every page, and mends of the theme;
+what search engines and previews ask for, and how long a chapter takes to read.
+"""
 
 import html
 import re
 from pathlib import Path
+
+from docutils import nodes
 
 CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -11,6 +15,8 @@ CSP = (
 )
 POLICY = f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
 LAB_POLICY = POLICY.replace("'unsafe-inline'", "'unsafe-inline' 'wasm-unsafe-eval'", 1)  # to run a model
+PREVIEW = "book/images/05_denoising_gaussian.png"  # for pages without a picture of their own
+WORDS, LINES = 200, 20  # of prose, and of code, that a careful reader takes in a minute
 COMPUTED = ("book/claims", "book/status")  # pages without a source file that could be edited
 
 # What axe finds in the theme's own markup (names that contradict the visible text, roles out of place), and half a
@@ -41,12 +47,43 @@ def without_thebe(files: list) -> list:
     return [f for f in files if "thebe" not in f"{getattr(f, 'filename', f)} {getattr(f, 'attributes', '')}".lower()]
 
 
+def minutes(doctree) -> int:
+    """How long a chapter takes to read: its prose and its code, not what the code prints."""
+    words = sum(len(node.astext().split()) for node in doctree.findall(nodes.paragraph))
+    cells = (node for node in doctree.findall(nodes.container) if "cell_input" in node["classes"])
+    return round(words / WORDS + sum(cell.astext().count("\n") + 1 for cell in cells) / LINES)
+
+
+def preview(app, pagename, context, doctree) -> str:
+    """Tags by which other sites show a link to a page: its title, its first paragraph and a picture."""
+    if not doctree:
+        return ""
+    paragraphs = (node for node in doctree.findall(nodes.paragraph) if not any(node.findall(nodes.math)))
+    first = next((" ".join(node.astext().split()) for node in paragraphs), "")
+    own = f"book/images/{pagename.split('/')[-1]}.png"
+    picture = app.env.images[own if own in app.env.images else PREVIEW][1]
+    tags = {
+        "og:type": "article",
+        "og:title": re.sub("<[^>]*>", "", html.unescape(context["title"])),
+        "og:site_name": app.config.html_title,
+        "og:description": first,
+        "og:url": app.config.html_baseurl + app.builder.get_target_uri(pagename),
+        "og:image": f"{app.config.html_baseurl}_images/{picture}",
+    }
+    lines = [f'<meta property="{name}" content="{html.escape(text)}">' for name, text in tags.items()]
+    lines += [f'<meta name="description" content="{html.escape(first)}">']
+    return "\n".join([*lines, '<meta name="twitter:card" content="summary_large_image">'])
+
+
 def prepare_page(app, pagename, templatename, context, doctree) -> None:
     """Drop thebe, put the policy first, and drop the edit button where no file could be edited."""
     for key in ("script_files", "css_files"):
         context[key] = without_thebe(context[key])
     policy = LAB_POLICY if 'data-lab="' in context.get("body", "") else POLICY
-    context["metatags"] = f"{policy}\n{context.get('metatags', '')}"
+    context["metatags"] = f"{policy}\n{context.get('metatags', '')}{preview(app, pagename, context, doctree)}"
+    if pagename.startswith("notebooks/"):
+        note = f'<p class="reading-time">About {minutes(doctree)} minutes to read; running it is extra.</p>'
+        context["body"] = context["body"].replace("</h1>", f"</h1>\n{note}", 1)
     if pagename in COMPUTED:
         for group in (button for button in context.get("header_buttons", []) if button["type"] == "group"):
             group["buttons"] = [button for button in group["buttons"] if button["label"] != "source-edit-button"]
@@ -74,10 +111,26 @@ def mend(app, exception) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def list_pages(app, exception) -> None:
+    """Write sitemap.xml, and a robots.txt that names it."""
+    if exception or app.builder.format != "html":
+        return
+    base = app.config.html_baseurl
+    pages = "\n".join(
+        f"<url><loc>{base}{app.builder.get_target_uri(page)}</loc></url>" for page in sorted(app.env.found_docs)
+    )
+    head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    Path(app.outdir, "sitemap.xml").write_text(f"{head}\n{pages}\n</urlset>\n", encoding="utf-8")
+    Path(app.outdir, "robots.txt").write_text(
+        f"User-agent: *\nAllow: /\nSitemap: {base}sitemap.xml\n", encoding="utf-8"
+    )
+
+
 def setup(app) -> dict:
     """Register the handlers with Sphinx."""
     app.connect("config-inited", set_address, priority=100)
     app.connect("html-page-context", prepare_page, priority=900)
     app.connect("html-collect-pages", extra_pages)
     app.connect("build-finished", mend)
+    app.connect("build-finished", list_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
