@@ -13,7 +13,6 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pooch
@@ -152,7 +151,8 @@ class _Unavailable(DataError):
 def _chosen(name: str, source: str) -> str:
     if name not in FILES:
         raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(FILES)}")
-    source = os.environ.get("AEBOOK_SOURCE") or source if source == "auto" else source
+    if source == "auto":
+        source = os.environ.get("AEBOOK_SOURCE") or "auto"
     if source not in ("auto", "embedded", "full"):
         raise ValueError(f"unknown source {source!r}; choose auto, embedded or full (is AEBOOK_SOURCE set?)")
     return source
@@ -261,7 +261,7 @@ def _stratified(labels: np.ndarray, size: int) -> np.ndarray:
     return rng.permutation(by_class[np.arange(size) * len(labels) // size])
 
 
-def _split(arrays: Any, n_train: int | None, n_valid: int | None, source: str, missing: str | None) -> Split:
+def _split(arrays: tuple, n_train: int | None, n_valid: int | None, source: str, missing: str | None) -> Split:
     x, y, x_test, y_test = arrays
     n_valid = (STAND_IN_VALID if missing else 5_000) if n_valid is None else n_valid
     if not 0 <= n_valid < len(x):

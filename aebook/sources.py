@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers, ops, optimizers
 
 from aebook.layers import DenseTranspose, Sampling
 
@@ -116,26 +116,25 @@ def _vae() -> keras.Model:
     return keras.Model(x, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(h), name="e_vae")
 
 
-_adam = partial(partial, keras.optimizers.Adam)
 _LOGITS = keras.losses.BinaryCrossentropy(from_logits=True)
 _SCALED = "MNIST, flattened, standard-scaled"
 _RECIPES = [
     Recipe("a-subclassed", "AutoEncoder with TensorFlow 2.0", _subclassed, 543_904, _SCALED,
-           "categorical_crossentropy", _adam(0.01), 64, 5),
+           "categorical_crossentropy", partial(optimizers.Adam, 0.01), 64, 5),
     Recipe("a-decoder", "AutoEncoder with TensorFlow 2.0", _decoder, 65_089, "printed, not trained"),
     Recipe("b-gaussian", "Autoencoder in TensorFlow 2: a denoising autoencoder on MNIST", _gaussian, 37_601,
-           "MNIST in [0, 1] plus 0.5 N(0, 1), clipped, drawn once", _LOGITS, _adam(1e-5), 64, 25),
+           "MNIST in [0, 1] plus 0.5 N(0, 1), clipped, drawn once", _LOGITS, partial(optimizers.Adam, 1e-5), 64, 25),
     Recipe("c-convolutional", "Auto Encoders", _convolutional, 3_805, "Fashion-MNIST in [0, 1]",
-           "mse", _adam(0.001), 128, 25),
+           "mse", optimizers.Adam, 128, 25),
     Recipe("d-stacked", "A beginner's guide to build stacked autoencoder and tying-weights with it", _stacked, 770_084,
-           "MNIST in [0, 1]", "binary_crossentropy", partial(keras.optimizers.SGD, 1.5), 32, 20),
+           "MNIST in [0, 1]", "binary_crossentropy", partial(optimizers.SGD, 1.5), 32, 20),
     Recipe("d-tied", "A beginner's guide to build stacked autoencoder and tying-weights with it", _tied, 385_924,
-           "MNIST in [0, 1]", "binary_crossentropy", partial(keras.optimizers.SGD, 1.5), 32, 20),
+           "MNIST in [0, 1]", "binary_crossentropy", partial(optimizers.SGD, 1.5), 32, 20),
     Recipe("e-salt-pepper", "Brief introduction to autoencoders", _salt_pepper, 49_761,
-           "Fashion-MNIST, 10 % of the pixels replaced by imgaug's SaltAndPepper", "mse", _adam(0.001), 2048, 20),
+           "Fashion-MNIST, 10 % of the pixels replaced by imgaug's SaltAndPepper", "mse", optimizers.Adam, 2048, 20),
     Recipe("e-text", "Brief introduction to autoencoders", _text, 38_145, "scanned pages squeezed to 258x540",
-           "mse", _adam(0.001), 16, 200),
+           "mse", optimizers.Adam, 16, 200),
     Recipe("e-vae", "Comprehensive VAE tutorial", _vae, 550_629, "Fashion-MNIST in [0, 1]",
-           "binary_crossentropy", keras.optimizers.RMSprop, 16, 20),
+           "binary_crossentropy", optimizers.RMSprop, 16, 20),
 ]  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in _RECIPES}

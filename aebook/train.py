@@ -200,5 +200,6 @@ def somebody_watches() -> bool:
 
     papermill and nbval run cells without that ability, so their outputs hold no bar.
     """
-    kernel = getattr(sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None, "kernel", None)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    kernel = getattr(shell, "kernel", None)
     return bool(kernel._allow_stdin) if kernel is not None else sys.stderr.isatty()

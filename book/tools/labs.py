@@ -172,10 +172,12 @@ def packed(file: bytes) -> bytes:
     """Store the kernels that 255 steps hold in 8 bits, with a scale each; the file multiplies them when loaded."""
     from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 
+    from aebook.export import LARGE
+
     model, nodes = load_model_from_string(file), []
     for tensor in list(model.graph.initializer):
         kernel, name = numpy_helper.to_array(tensor), tensor.name
-        if kernel.dtype != np.float32 or kernel.size < 1_000:
+        if kernel.dtype != np.float32 or kernel.size < LARGE:
             continue
         scale = np.float32(np.abs(kernel).max() / 127)
         steps = np.rint(kernel / scale)
