@@ -3,7 +3,7 @@
     python benchmarks/published.py deep 0      one run, to results/published/deep_0.json
 
 `make results` does what is missing, through results.smk. Validation images chose the recipes; the test images are
-looked at once, at the end.
+measured at the end, and a row for which that was done more than once says so in rows.yml.
 """
 
 import argparse
