@@ -15,8 +15,9 @@ BOOK    := .venv/installed-book
 TESTS   := .venv/installed-tests
 PYTEST   = $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
            --nbval-cell-timeout 600
+# One chapter more at a time than there are cores: while one reads or draws, the others compute.
 # Snakemake compares contents, so a fresh checkout's dates do not count; what runs is the notebook, not this file.
-SNAKE    = $(PY) -m snakemake --cores $(CORES) --keep-going --quiet all --nolock --rerun-incomplete \
+SNAKE    = $(PY) -m snakemake --cores $$(( $(CORES) + 1 )) --keep-going --quiet all --nolock --rerun-incomplete \
            --rerun-triggers mtime params input --config profile=$(PROFILE) --
 
 .PHONY: help book test lab serve clean run chapters gpu backends bench results nbval site links tidy address cleaner

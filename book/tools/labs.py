@@ -88,17 +88,24 @@ def with_places(notebook: dict) -> None:
 # ---- files
 
 
-def write(build: Path, site: Path, executed: dict[str, dict]) -> None:
-    """Write the labs' files below `site`: pictures, ONNX files and arrays; models are converted once, below `build`."""
-    for name, (_, lab, picture) in of(executed).items():
-        (site / "images" / f"lab-{name}.png").write_bytes(picture_of(picture))
+def write_pictures(folder: Path, executed: dict[str, dict]) -> None:
+    """Write the picture before each lab, for the gallery."""
+    for name, (_, _, picture) in of(executed).items():
+        (folder / f"lab-{name}.png").write_bytes(picture_of(picture))
+
+
+def files(build: Path, executed: dict[str, dict]) -> dict[str, Path]:
+    """Name of a lab -> folder with its ONNX files and arrays, below `build`; what was converted before is kept."""
+    folders = {}
+    for name, (_, lab, _) in of(executed).items():
         key = hashlib.sha256(json.dumps(lab, sort_keys=True).encode() + Path(__file__).read_bytes()).hexdigest()[:12]
-        if not (folder := build / "labs" / key).exists():
-            scratch = folder.with_name(f"{key}.part")
+        folders[name] = build / "labs" / key
+        if not folders[name].exists():
+            scratch = folders[name].with_name(f"{key}.part")
             shutil.rmtree(scratch, ignore_errors=True)
             convert(lab, scratch)
-            scratch.rename(folder)
-        shutil.copytree(folder, site / "site/labs" / name)
+            scratch.rename(folders[name])
+    return folders
 
 
 def convert(lab: dict[str, Any], folder: Path) -> None:

@@ -8,11 +8,13 @@ The staged copy keeps the repository's paths, so that the table of contents and 
 
 import argparse
 import base64
+import copy
 import json
 import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -84,13 +86,12 @@ def write_pages(site: Path, profile: str, executed: dict[str, dict]) -> None:
     (site / "book/status.md").write_text(status, encoding="utf-8")
 
 
-def stage(profile: str) -> Path:
+def stage(profile: str, executed: dict[str, dict]) -> Path:
     """Make the staged copy and return its folder."""
-    executed = read_chapters(profile)
     site = ROOT / "_build" / profile / "site"
     mirror(site)
     write_pages(site, profile, executed)
-    labs.write(ROOT / "_build", site / "book", executed)
+    labs.write_pictures(site / "book/images", executed)
     for name, notebook in executed.items():
         write_picture(site / "book/images", name, notebook)
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
@@ -125,7 +126,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="stage and build the site")
     parser.add_argument("--profile", choices=["fast", "full", "committed"], default="fast")
     profile = parser.parse_args().profile
-    html = build(stage(profile))
+    executed = read_chapters(profile)
+    with ThreadPoolExecutor(1) as beside:  # models are converted while Sphinx, a process of its own, builds the pages
+        converted = beside.submit(labs.files, ROOT / "_build", copy.deepcopy(executed))  # staging changes them
+        html = build(stage(profile, executed))
+    for name, folder in converted.result().items():
+        shutil.copytree(folder, html / "_static/labs" / name)
     print(f"site: {html.relative_to(ROOT)}/index.html")
 
 
