@@ -445,6 +445,63 @@ def test_the_median_is_that_of_the_package(visit_lab):
     np.testing.assert_array_equal(np.array(found, "float32").reshape(28, 28), baselines.median_filter(x[None])[0])
 
 
+def mse_shown(lab: Open) -> dict[str, float]:
+    """The errors below the pictures."""
+    texts = lab.tab.locator(".lab-answers figcaption").all_inner_texts()
+    return {text.split(":")[0]: float(text.split(":")[1]) for text in texts if ":" in text}
+
+
+def test_a_code_is_cut_by_keyboard(visit_lab):
+    """Enter leads to the slider; both codes are cut at its place; the errors shown are those of Keras's answers."""
+    lab = visit_lab("code-size", keys=True)
+    lab.answers()
+    lab.tab.keyboard.press("ArrowRight")
+    cut = lab.answers()
+    assert {answer["model"]: np.count_nonzero(answer["input"]) for answer in cut} == {"pca": 9, "nested": 9}
+    assert max(apart(lab, answer) for answer in cut) < 1e-5
+    image = labs.values(LABS["code-size"][1]["arrays"]["images"])[0] / 255
+    for answer in cut:
+        expected = np.square(np.clip(answer["output"], 0, 1) - image.ravel()).mean()
+        name = {"pca": "PCA", "nested": "nested dropout"}[answer["model"]]
+        assert mse_shown(lab)[name] == pytest.approx(expected, abs=6e-5)
+    few = mse_shown(lab)
+    lab.tab.keyboard.press("End")
+    assert {np.count_nonzero(answer["input"]) for answer in lab.answers()} == {64}
+    assert all(error < few[name] for name, error in mse_shown(lab).items())
+    assert "from 64 numbers" in lab.status()
+    lab.tab.keyboard.press("Tab")
+    lab.tab.keyboard.press("Tab")
+    lab.tab.keyboard.press("Enter")
+    assert len(lab.answers()) == 2, "one answer a model"
+    assert lab.status().startswith("Image 2 ")
+
+
+def test_a_feature_is_switched_off_and_on(visit_lab):
+    """With the mouse, then by keyboard: the code loses one number, the answer is Keras's, and it is told."""
+    lab = visit_lab("features")
+    whole = lab.answers()[-1]
+    lab.tab.locator(".lab-tile[data-on]").first.click()
+    less = lab.answers()[-1]
+    assert np.count_nonzero(whole["input"]) - np.count_nonzero(less["input"]) == 1 and apart(lab, less) < 1e-5
+    assert lab.tab.locator(".lab-tile[data-off]").count() == 1
+    assert re.match(r"Feature \d+, off", lab.status()) and "15 features on, 1 off" in lab.status()
+    lab.tab.keyboard.press("Enter")
+    assert lab.answers()[-1]["input"] == whole["input"]
+    lab.tab.keyboard.press("ArrowRight")
+    lab.answers()
+    told = lab.tab.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert lab.tab.locator(".lab-tile[data-chosen]").get_attribute("aria-label") == told
+    number = int(re.match(r"Feature (\d+)", told)[1]) - 1
+    lab_arrays = LABS["features"][1]["arrays"]
+    strongest = labs.values(lab_arrays["strongest"])[number]
+    first = labs.values(lab_arrays["pool"])[strongest[0]].ravel()
+    pixels = lab.tab.evaluate("""() => { const canvas = document.querySelector('.lab-woken canvas');
+        return [...canvas.getContext('2d').getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0) }""")
+    np.testing.assert_array_equal(255 - np.array(pixels), first)
+    lab.tab.get_by_role("button", name="Next image").click()
+    assert lab.tab.locator(".lab-tile[data-off]").count() == 0 and apart(lab, lab.answers()[-1]) < 1e-5
+
+
 MEMORIES = """window.memories = []; const Memory = WebAssembly.Memory;
 WebAssembly.Memory = function (about) { const made = new Memory(about); memories.push(made); return made; };
 WebAssembly.Memory.prototype = Memory.prototype; const instantiate = WebAssembly.instantiate;
@@ -453,9 +510,18 @@ WebAssembly.instantiate = async (...given) => { const made = await instantiate(.
     return made; }"""
 
 
-def test_memory_stays_flat(visit_lab):
+MOVES = {
+    "latent-explorer": ".lab-plane', new KeyboardEvent('keydown', {key: turn, bubbles: true})",
+    "code-size": "input', new Event('input'), (slider) => { slider.value = 1 + i % 64 }",
+    "features": ".lab-tile[data-on], .lab-tile[data-off]', new MouseEvent('click', {bubbles: true})",
+}
+DRAWING = ".lab-sheet', new KeyboardEvent('keydown', {key: turn, shiftKey: true, bubbles: true})"
+
+
+@each_lab
+def test_memory_stays_flat(visit_lab, lab):
     """Five hundred moves leave neither objects nor a larger WebAssembly memory behind."""
-    lab = visit_lab("latent-explorer", script=MEMORIES)
+    name, lab = lab, visit_lab(lab, script=MEMORIES)
     client = lab.tab.context.new_cdp_session(lab.tab)
 
     def used() -> tuple[float, float]:
@@ -465,10 +531,15 @@ def test_memory_stays_flat(visit_lab):
         return heap / 1e6, lab.tab.evaluate("memories.reduce((sum, m) => sum + m.buffer.byteLength, 0)") / 1e6
 
     def move(times: int) -> None:
-        keys = "['ArrowRight', 'ArrowUp', 'ArrowLeft', 'ArrowDown']"
-        lab.tab.evaluate(f"""async () => {{ const plane = document.querySelector('.lab-plane');
+        lab.tab.evaluate(f"""async () => {{
+            const act = (place, event, before) => {{
+                const at = document.querySelector('.lab ' + place);
+                before?.(at);
+                at.dispatchEvent(event);
+            }};
             for (let i = 0; i < {times}; i++) {{
-                plane.dispatchEvent(new KeyboardEvent('keydown', {{key: {keys}[i % 4], bubbles: true}}));
+                const turn = ['ArrowRight', 'ArrowUp', 'ArrowLeft', 'ArrowDown'][i % 4];
+                act('{MOVES.get(name, DRAWING)});
                 await new Promise((done) => setTimeout(done, 4)); }} answers.length = 0; }}""")
 
     move(50)

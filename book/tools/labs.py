@@ -26,6 +26,8 @@ TITLES = {
     "latent-explorer": "walk through two latent planes",
     "denoise-gaussian": "clean a digit of your own",
     "denoise-salt-pepper": "repair a picture of your own",
+    "code-size": "choose how many numbers a code keeps",
+    "features": "take an image apart",
 }
 
 
