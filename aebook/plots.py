@@ -12,6 +12,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.core.pylabtools import print_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -19,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 # Load the backend now: a first figure would load it within rc_context, which takes back the interactive mode that the
 # notebooks' backend sets, and no later figure would be shown.
 plt.draw_if_interactive()
+plt.rcParams["svg.hashsalt"] = "aebook"  # the same figure, the same file
 
 # Okabe & Ito (2008): told apart with any kind of colour vision; ordered so that neighbours differ in lightness too.
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#8C6BB1", "#000000", "#D55E00", "#999999", "#F0E442"]
@@ -44,6 +46,8 @@ def _figure(title: str, note: str, inches: tuple[float, float], **grid: Any) -> 
         figure.suptitle(title, x=0.01, ha="left", size=11, wrap=True)
         if note:
             figure.supxlabel(note, x=0.99, ha="right", size=7, color="#555555")
+        if not any(axis.images for axis in figure.axes):  # what holds no images is shown as vector graphics, too
+            figure.__dict__["_repr_svg_"] = lambda: print_figure(figure, "svg", dpi=220, metadata={"Date": None})
 
 
 def image_rows(rows: Mapping[str, Any], title: str = "", note: str = "", size: float = 0.9) -> Figure:
@@ -97,15 +101,6 @@ def denoising_rows(clean: Any, noisy: Any, denoised: Mapping[str, Any], n_images
     """
     rows = {"clean": clean, "noisy": noisy, **denoised}
     return image_rows({name: images[:n_images] for name, images in rows.items()}, **words)
-
-
-def features(weights: np.ndarray, columns: int = 10, title: str = "", note: str = "") -> Figure:
-    """Draw one picture per unit: weights (units, h, w), zero in grey, scaled to each unit's largest weight.
-
-    Taught in chapter 01.
-    """
-    scale = np.maximum(np.abs(weights).max(axis=(1, 2), keepdims=True), 1e-12)
-    return sheet(0.5 + weights / (2 * scale), columns=columns, title=title, note=note)
 
 
 def history(histories: Any, title: str = "", note: str = "", ylabel: str = "loss") -> Figure:
@@ -175,7 +170,7 @@ def latent_scatter(
     with _figure(title, note, (6.0, 5.0)) as (figure, axis):
         for value, color in zip(np.unique(labels), cycle(PALETTE), strict=False):
             of_class = codes[labels == value]
-            axis.scatter(of_class[:, 0], of_class[:, 1], s=5, color=color, alpha=0.5, linewidths=0)
+            axis.scatter(of_class[:, 0], of_class[:, 1], s=5, color=color, alpha=0.5, linewidths=0, rasterized=True)
             axis.annotate(
                 names[value] if len(names) else str(value), np.median(of_class, axis=0), ha="center", va="center",
                 weight="bold", bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": color, "alpha": 0.85},
@@ -279,5 +274,4 @@ def _label_ends(axis: Axes) -> None:
 
 def _draw(axis: Axes, image: np.ndarray) -> None:
     axis.imshow(np.squeeze(image), vmin=0, vmax=1)
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
+    axis.set(xticks=[], yticks=[], frame_on=False)

@@ -64,12 +64,13 @@ def test_a_sheet_labels_each_image():
     assert len(shown(figure)) == 12 and len(figure.axes) == 15 and "n11" in words(figure)
 
 
-def test_features_are_scaled_to_their_own_largest_weight():
-    weights = np.stack([np.eye(4), -100 * np.eye(4), np.zeros((4, 4))])
-    first, second, third = shown(plots.features(weights))
-    assert (
-        (first.max(), first.min()) == (1.0, 0.5) and (second.max(), second.min()) == (0.5, 0.0) and (third == 0.5).all()
-    )
+def test_what_holds_no_images_is_a_vector_graphic_the_same_each_time():
+    """With dots as pixels, of which there are thousands, and without a date."""
+    drawn = [plots.curves([1, 2], {"a": [1, 2]})._repr_svg_() for _ in range(2)]
+    assert drawn[0] == drawn[1] and drawn[0].lstrip().startswith("<?xml") and "<image" not in drawn[0]
+    dots = plots.latent_scatter(RNG.normal(size=(2_000, 2)), RNG.integers(0, 3, 2_000))._repr_svg_()
+    assert dots.count("<image") == 1 and len(dots) < 400_000
+    assert not hasattr(plots.sheet(IMAGES), "_repr_svg_")
 
 
 def test_history_draws_both_losses_and_the_kept_epoch():

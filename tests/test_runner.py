@@ -165,6 +165,12 @@ def test_the_result_is_clean_and_holds_the_parameters_in_their_own_cell(book: Pa
     assert "papermill" not in notebook.metadata and str(book) not in (book / "out/one.ipynb").read_text()
 
 
+def test_a_log_beside_the_result_leaves_the_result(book: Path) -> None:
+    """What had run so far is kept beside the log, under the name that the result has."""
+    assert chapter(book, "--log", str(book / "out/one.log"))[0] == 0
+    assert (book / "out/one.ipynb").exists()
+
+
 def test_a_missing_notebook_is_an_error_without_a_traceback(book: Path) -> None:
     (book / "notebooks/one.ipynb").unlink()
     status, printed = chapter(book)

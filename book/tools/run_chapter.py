@@ -63,8 +63,8 @@ def run(source: Path, target: Path, parameters: dict[str, object], log: Path, li
         log.write_text(traceback.format_exc())
         raise ChapterError(_report(source, partial, log, error, limit)) from error
     target.parent.mkdir(parents=True, exist_ok=True)
+    partial.unlink(missing_ok=True)  # first: it may be the target's own place
     target.write_text(nbformat.writes(notebooks.clean(result)) + "\n")
-    partial.unlink(missing_ok=True)
 
 
 def _report(source: Path, partial: Path, log: Path, error: Exception, limit: float) -> str:
