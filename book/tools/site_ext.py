@@ -28,7 +28,7 @@ UNLINKED = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, no
 logger = logging.getLogger(__name__)
 
 # What axe finds in the theme's own markup (names that contradict the visible text, roles out of place), and half a
-# megabyte of script that draws the same icons as the style sheet's font does.
+# megabyte of script that draws the same icons as the style sheet's font does. And a link beside each equation.
 MENDS = [
     (re.compile(r'<script defer src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
@@ -36,6 +36,11 @@ MENDS = [
     (re.compile(r'(<summary) aria-label="Toggle hidden content"'), r"\1"),
     (re.compile(r'(<button[^>]*class="[^"]*search-button-field[^>]*?) title="[^"]*"'), r"\1"),
     (re.compile(r'(<button[^>]*class="[^"]*search-button-field[^>]*?) aria-label="[^"]*"'), r"\1"),
+    # Outside of the formula: what MathJax draws is hidden from screen readers, so no link may be in there.
+    (
+        re.compile(r'(<div class="math [^>]*id="(equation-\d+)">)'),
+        r'\1<a class="headerlink" href="#\2" title="Link to this equation">#</a>',
+    ),
 ]
 
 
@@ -63,7 +68,7 @@ def minutes(doctree) -> int:
 
 
 def number_equations(app, doctree) -> None:
-    """Give equation 3 the address `#equation-3`, which its number shows, and link to it where prose names it.
+    """Give equation 3 the address `#equation-3`, and link to it where prose names it.
 
     Notebooks keep plain TeX and plain words, which read the same everywhere.
     """
@@ -73,8 +78,6 @@ def number_equations(app, doctree) -> None:
         if tag := TAG.search(node.astext()):
             known.add(tag[1])
             node["ids"].append(f"equation-{tag[1]}")
-            link = rf"\tag{{$\href{{#equation-{tag[1]}}}{{{tag[1]}}}$}}"
-            node.children = [nodes.Text(TAG.sub(lambda _, link=link: link, node.astext()))]
     for text in [node for node in doctree.findall(nodes.Text) if not isinstance(node.parent, UNLINKED)]:
         parts, end = [], 0
         for named in EQUATION.finditer(text):
