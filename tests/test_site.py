@@ -637,6 +637,43 @@ def test_internal_links_resolve(site, page):
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
+def test_equations_are_numbered_and_linked(site, page):
+    """From 1 without a gap, each with a link to itself; prose that names one links to it."""
+    article = soup(site / f"{page}.html").find("article")
+    numbers = [int(block["id"].removeprefix("equation-")) for block in article.select(".math[id^=equation-]")]
+    assert numbers and numbers == list(range(1, len(numbers) + 1))
+    assert [int(tag) for tag in re.findall(r"\\tag\{(\d+)\}", article.text)] == numbers
+    links = [link["href"] for link in article.select(".math > a.headerlink")]
+    assert links == [f"#equation-{number}" for number in numbers]
+    loose = [text for text in article.find_all(string=re.compile(r"[Ee]quation\s\(\d")) if text.find_parent("p")]
+    assert all(text.find_parent("a") for text in loose), loose
+
+
+def test_a_numbered_equation_leads_to_its_address(browser, address):
+    """From beside its number, for whoever wants to quote it; and from the prose."""
+    tab = open_tab(browser, "wide-light")
+    tab.goto(f"{address}/notebooks/09_contractive.html")
+    tab.evaluate("window.MathJax?.startup?.promise")
+    tab.locator("#equation-3").hover()
+    tab.locator("#equation-3 > a").click()
+    assert tab.url.endswith("#equation-3")
+    tab.get_by_role("link", name="equation (1)").first.click()
+    assert tab.url.endswith("#equation-1")
+    tab.close()
+
+
+@every_page
+def test_figures_are_numbered_and_linked(site, page):
+    """Within a page one after the other, each with a link to itself."""
+    captions = soup(site / f"{page}.html").select("article figure figcaption")
+    numbers = [caption.select_one(".caption-number") for caption in captions if caption.find_parent("figure").get("id")]
+    assert [int(number.text.strip().rsplit(".", 1)[1]) for number in numbers] == list(range(1, len(numbers) + 1))
+    for caption in captions:
+        if figure := caption.find_parent("figure").get("id"):
+            assert caption.select_one("a.headerlink")["href"] == f"#{figure}"
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
 def test_launch_links_equal_the_notebook(site, page):
     """Colab and Binder open the file that lies at this path in the repository."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]

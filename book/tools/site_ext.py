@@ -1,5 +1,5 @@
 """Sphinx extension of the site: no foreign request, a content security policy on every page, and mends of the theme;
-what search engines and previews ask for, and how long a chapter takes to read.
+what search engines and previews ask for, how long a chapter takes to read, and links to its equations.
 """
 
 import html
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.util import logging
 
 CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -19,8 +20,15 @@ PREVIEW = "book/images/05_denoising_gaussian.png"  # for pages without a picture
 WORDS, LINES = 200, 20  # of prose, and of code, that a careful reader takes in a minute
 COMPUTED = ("book/claims", "book/status")  # pages without a source file that could be edited
 
+TAG = re.compile(r"\\tag\{(\d+)\}")
+EQUATION = re.compile(
+    r"(?<!\S)(?:[Ee]quation\s)?\((\d{1,2})\)(?:\sof\schapter\s(\d+))?"
+)  # but not the issue of a journal: 2(1)
+UNLINKED = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.reference, nodes.title)
+logger = logging.getLogger(__name__)
+
 # What axe finds in the theme's own markup (names that contradict the visible text, roles out of place), and half a
-# megabyte of script that draws the same icons as the style sheet's font does.
+# megabyte of script that draws the same icons as the style sheet's font does. And a link beside each equation.
 MENDS = [
     (re.compile(r'<script defer src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
@@ -28,6 +36,11 @@ MENDS = [
     (re.compile(r'(<summary) aria-label="Toggle hidden content"'), r"\1"),
     (re.compile(r'(<button[^>]*class="[^"]*search-button-field[^>]*?) title="[^"]*"'), r"\1"),
     (re.compile(r'(<button[^>]*class="[^"]*search-button-field[^>]*?) aria-label="[^"]*"'), r"\1"),
+    # Outside of the formula: what MathJax draws is hidden from screen readers, so no link may be in there.
+    (
+        re.compile(r'(<div class="math [^>]*id="(equation-\d+)">)'),
+        r'\1<a class="headerlink" href="#\2" title="Link to this equation">#</a>',
+    ),
 ]
 
 
@@ -52,6 +65,31 @@ def minutes(doctree) -> int:
     words = sum(len(node.astext().split()) for node in doctree.findall(nodes.paragraph))
     cells = (node for node in doctree.findall(nodes.container) if "cell_input" in node["classes"])
     return round(words / WORDS + sum(cell.astext().count("\n") + 1 for cell in cells) / LINES)
+
+
+def number_equations(app, doctree) -> None:
+    """Give equation 3 the address `#equation-3`, and link to it where prose names it.
+
+    Notebooks keep plain TeX and plain words, which read the same everywhere.
+    """
+    chapters = {name[10:12].lstrip("0"): name for name in app.env.found_docs if name.startswith("notebooks/")}
+    known = set()
+    for node in doctree.findall(nodes.math_block):
+        if tag := TAG.search(node.astext()):
+            known.add(tag[1])
+            node["ids"].append(f"equation-{tag[1]}")
+    for text in [node for node in doctree.findall(nodes.Text) if not isinstance(node.parent, UNLINKED)]:
+        parts, end = [], 0
+        for named in EQUATION.finditer(text):
+            page = f"../{chapters[named[2]]}.html" if named[2] else ""
+            if page or named[1] in known:
+                link = nodes.reference("", named[0], refuri=f"{page}#equation-{named[1]}", internal=True)
+                parts += [nodes.Text(text[end : named.start()]), link]
+                end = named.end()
+            elif "quation" in named[0] and app.env.docname in chapters.values():
+                logger.warning(f"{named[0]} is named, but no equation has this number", location=text.parent)
+        if parts:
+            text.parent.replace(text, [*parts, nodes.Text(text[end:])])
 
 
 def preview(app, pagename, context, doctree) -> str:
@@ -129,6 +167,7 @@ def list_pages(app, exception) -> None:
 def setup(app) -> dict:
     """Register the handlers with Sphinx."""
     app.connect("config-inited", set_address, priority=100)
+    app.connect("doctree-read", number_equations)
     app.connect("html-page-context", prepare_page, priority=900)
     app.connect("html-collect-pages", extra_pages)
     app.connect("build-finished", mend)
