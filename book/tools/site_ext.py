@@ -28,8 +28,8 @@ UNLINKED = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, no
 logger = logging.getLogger(__name__)
 
 # What axe finds in the theme's own markup (names that contradict the visible text, roles out of place), and half a
-# megabyte of script that draws the same icons as the style sheet's font does. A link beside each equation, and each line
-# of code for itself, so that the style sheet can break long ones and indent what follows.
+# megabyte of script that draws the same icons as the style sheet's font does. A link beside each equation, and each
+# line of code for itself, so that the style sheet can break long ones and indent what follows.
 MENDS = [
     (re.compile(r'<script defer src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
@@ -43,7 +43,7 @@ MENDS = [
         r'\1<a class="headerlink" href="#\2" title="Link to this equation">#</a>',
     ),
     (
-        re.compile(r'(?<=<div class="highlight-ipython3 notranslate"><div class="highlight"><pre>).*?(?=</pre>)', re.DOTALL),
+        re.compile(r'(?<="highlight-ipython3 notranslate"><div class="highlight"><pre>).*?(?=</pre>)', re.DOTALL),
         lambda code: re.sub(r"[^\n]*\n", r'<span class="line">\g<0></span>', code[0]),
     ),
 ]
