@@ -86,6 +86,7 @@ class Visit:
     unrendered: list[str] = field(default_factory=list)
     width: int = 0
     left: float = 0  # where the leftmost formula begins
+    cut: list[str] = field(default_factory=list)  # lines of code that go on beyond their box
     axe: list[str] = field(default_factory=list)
 
 
@@ -134,6 +135,9 @@ def observe(browser, url: str, screen: str) -> Visit:
     lefts = "[...document.querySelectorAll('mjx-math')].map(e => e.getBoundingClientRect().left)"
     visit.left = min(tab.evaluate(lefts), default=0)
     visit.width = tab.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
+    wide = "e => e.getClientRects()[0].right > e.parentElement.getBoundingClientRect().right"
+    lines = "[...document.querySelectorAll('.cell_input .line')]"
+    visit.cut = tab.evaluate(f"{lines}.filter({wide}).map(e => e.textContent)") if screen == "wide-light" else []
     visit.axe = violations(tab)
     if screen == "wide-light":
         visit.weight = sum(len(gzip.compress(r.body())) for r in bodies if r.request.resource_type != "image")
@@ -161,6 +165,7 @@ def test_page_renders(visit, page, screen):
     assert not [url for url in seen.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     assert seen.width <= SCREENS[screen][0], "the page scrolls sideways"
     assert seen.left >= 0, "a formula begins outside the page"
+    assert not seen.cut
     assert not seen.axe
 
 
