@@ -86,7 +86,7 @@ class Visit:
     unrendered: list[str] = field(default_factory=list)
     width: int = 0
     left: float = 0  # where the leftmost formula begins
-    cut: list[str] = field(default_factory=list)  # lines of code that go on beyond their box
+    cut: list[str] = field(default_factory=list)  # lines of code and formulas that go on beyond their box
     axe: list[str] = field(default_factory=list)
 
 
@@ -135,9 +135,11 @@ def observe(browser, url: str, screen: str) -> Visit:
     lefts = "[...document.querySelectorAll('mjx-math')].map(e => e.getBoundingClientRect().left)"
     visit.left = min(tab.evaluate(lefts), default=0)
     visit.width = tab.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
-    wide = "e => e.getClientRects()[0].right > e.parentElement.getBoundingClientRect().right"
+    wide = "e => e.getBoundingClientRect().right > e.parentElement.getBoundingClientRect().right"
     lines = "[...document.querySelectorAll('.cell_input .line')]"
-    visit.cut = tab.evaluate(f"{lines}.filter({wide}).map(e => e.textContent)") if screen == "wide-light" else []
+    formulas = "[...document.querySelectorAll('div.math')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    cut = f"[...{lines}.filter({wide}), ...{formulas}].map(e => e.id || e.textContent)"
+    visit.cut = tab.evaluate(cut) if screen == "wide-light" else []
     visit.axe = violations(tab)
     if screen == "wide-light":
         visit.weight = sum(len(gzip.compress(r.body())) for r in bodies if r.request.resource_type != "image")

@@ -125,7 +125,7 @@ def prepare_page(app, pagename, templatename, context, doctree) -> None:
     policy = LAB_POLICY if 'data-lab="' in context.get("body", "") else POLICY
     context["metatags"] = f"{policy}\n{context.get('metatags', '')}{preview(app, pagename, context, doctree)}"
     if pagename.startswith("notebooks/"):
-        note = f'<p class="reading-time">About {minutes(doctree)} minutes to read; running it is extra.</p>'
+        note = f'<p class="reading-time">About {minutes(doctree)} minutes to read.</p>'
         context["body"] = context["body"].replace("</h1>", f"</h1>\n{note}", 1)
     if pagename in COMPUTED:
         for group in (button for button in context.get("header_buttons", []) if button["type"] == "group"):
