@@ -13,7 +13,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.core.pylabtools import print_figure
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -31,7 +30,6 @@ STYLE: Any = {
     "axes.titlelocation": "left",
     "axes.titlesize": "medium",
     "figure.dpi": 110,
-    "font.size": 10,
     "image.cmap": "gray_r",
     "legend.frameon": False,
 }
@@ -140,7 +138,8 @@ def curves(
         if "y" in log:
             axis.set_yscale("log")
         axis.set(**words)
-        _label_ends(axis)
+        ends = [np.asarray(line.get_xydata())[-1] for line in axis.lines]
+        _name(axis, ends, list(lines), [{"color": line.get_color()} for line in axis.lines], np.inf, 13.3)
     return figure
 
 
@@ -160,21 +159,19 @@ def histograms(
     return figure
 
 
-def latent_scatter(
-    codes: np.ndarray, labels: np.ndarray, names: Sequence[str] = (), title: str = "", note: str = ""
-) -> Figure:
+def latent_scatter(codes: Any, labels: Any, names: Sequence[str] = (), title: str = "", note: str = "") -> Figure:
     """Draw two-number codes (n, 2) coloured by class, each class named at its median.
 
     names: of the classes. Taught in chapter 01.
     """
+    parts = {str(names[value] if len(names) else value): codes[labels == value] for value in np.unique(labels)}
+    frame, looks = {"boxstyle": "round,pad=0.2", "fc": "white", "alpha": 0.85}, []
     with _figure(title, note, (6.0, 5.0)) as (figure, axis):
-        for value, color in zip(np.unique(labels), cycle(PALETTE), strict=False):
-            of_class = codes[labels == value]
-            axis.scatter(of_class[:, 0], of_class[:, 1], s=5, color=color, alpha=0.5, linewidths=0, rasterized=True)
-            axis.annotate(
-                names[value] if len(names) else str(value), np.median(of_class, axis=0), ha="center", va="center",
-                weight="bold", bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": color, "alpha": 0.85},
-            )  # fmt: skip
+        for part, color in zip(parts.values(), cycle(PALETTE), strict=False):
+            axis.scatter(part[:, 0], part[:, 1], s=5, color=color, alpha=0.5, linewidths=0, rasterized=True)
+            looks.append({"ha": "center", "weight": "bold", "bbox": {**frame, "ec": color}})
+        medians, reach = [np.median(part, axis=0) for part in parts.values()], 0.02 * max(map(len, parts)) + 0.02
+        _name(axis, medians, list(parts), looks, reach, 17)
         axis.set(xlabel="first number of the code", ylabel="second number of the code")
     return figure
 
@@ -260,18 +257,21 @@ def _opened(model: Any) -> list[Any]:
     return [leaf for leaf in leaves if type(leaf).__name__ != "InputLayer"]
 
 
-def _label_ends(axis: Axes) -> None:
-    """Write each line's name at its end, pushed up where it would cover the one below."""
+def _name(axis: Any, places: Any, names: Any, looks: Any, reach: float, size: float) -> None:
+    """Write names `size` points high at places, each raised where it would cover another in `reach` of the width."""
     axis.autoscale_view()  # the limits are otherwise found when the figure is drawn
-    ends: Any = [np.asarray(line.get_xydata())[-1] for line in axis.lines]
-    heights = (axis.transScale + axis.transLimits).transform(ends)[:, 1]
-    lowest = -np.inf
-    for i in np.argsort(heights):
-        lowest = max(heights[i], lowest + 0.07)  # a line of text is 7 % of the axes' height, which is about 190 points
-        how: Any = {"textcoords": "offset points", "color": axis.lines[i].get_color(), "va": "center"}
-        axis.annotate(str(axis.lines[i].get_label()), ends[i], (6, 190 * (lowest - heights[i])), **how)
+    shares = (axis.transScale + axis.transLimits).transform(places)
+    scale = 56 * axis.figure.get_figheight()  # the axes' height in points, nearly
+    written: list[tuple[float, float]] = []
+    for i in np.argsort(shares[:, 1]):
+        x, height = shares[i]
+        for other, near in sorted(written):
+            height = other + size / scale if abs(x - near) < reach and abs(height - other) < size / scale else height
+        written.append((height, x))
+        offset = (0 if "ha" in looks[i] else 6, scale * (height - shares[i, 1]))
+        axis.annotate(names[i], places[i], offset, textcoords="offset points", va="center", **looks[i])
 
 
-def _draw(axis: Axes, image: np.ndarray) -> None:
+def _draw(axis: Any, image: np.ndarray) -> None:
     axis.imshow(np.squeeze(image), vmin=0, vmax=1)
     axis.set(xticks=[], yticks=[], frame_on=False)

@@ -1,5 +1,6 @@
 """Figures show what they are given: read back from the figure, not from a file."""
 
+import itertools
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -101,10 +102,22 @@ def test_labels_of_curves_that_end_together_stand_apart():
 def test_latent_scatter_names_each_class_at_its_median():
     codes, labels = RNG.normal(size=(30, 2)), np.arange(30) % 3
     axis = plots.latent_scatter(codes, labels, names=["shoe", "bag", "coat"]).axes[0]
-    assert [text.get_text() for text in axis.texts] == ["shoe", "bag", "coat"]
-    np.testing.assert_allclose(axis.texts[1].xy, np.median(codes[labels == 1], axis=0))
+    places = {text.get_text(): text.xy for text in axis.texts}
+    assert set(places) == {"shoe", "bag", "coat"}
+    np.testing.assert_allclose(places["bag"], np.median(codes[labels == 1], axis=0))
     assert sum(len(points.get_offsets()) for points in axis.collections) == 30
-    assert plots.latent_scatter(codes, labels).axes[0].texts[2].get_text() == "2"
+    assert {text.get_text() for text in plots.latent_scatter(codes, labels).axes[0].texts} == {"0", "1", "2"}
+
+
+def test_names_of_classes_that_lie_together_stand_apart():
+    codes = np.repeat([[0, 0], [0.1, 0.0], [0, 0.1], [9, 9], [9, 0]], 5, axis=0) + RNG.normal(0, 0.01, (25, 2))
+    figure = plots.latent_scatter(codes, np.repeat(range(5), 5), names=["shirt", "coat", "dress", "bag", "shoe"])
+    figure.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    pairs = itertools.combinations(boxes, 2)
+    assert not [(a, b) for a, b in pairs if boxes[a].overlaps(boxes[b])]
+    place = figure.axes[0].transData.transform((9, 0))[1]
+    assert abs(boxes["shoe"].y0 + boxes["shoe"].y1 - 2 * place) < 6  # level with others, but far from them
 
 
 def test_latent_grid_has_the_second_number_upwards():

@@ -82,7 +82,7 @@ def test_shares_of_the_peak_are_of_the_medians():
     row = {"model": "m", "batch size": 1, "FLOPs": 3e9, "forward": 0.1, "backward": 0.1, "update": 0, "rest": 0}
     rows = [{**row, "precision": p, "seconds": s} for p, s in (("float32", 0.1), ("mixed_bfloat16", 0.05))]
     found = speed_page.of_limit({"peaks": {"float32": [5e10, 6e10, 9e10], "mixed_bfloat16": [1e11]}, "rows": rows})
-    assert "| 30 | 50% |" in found["limit"] and "| 2.00 |" in found["limit"] and found["peak"] == "60"
+    assert "| 30 (50%) |" in found["limit"] and "| 2.00 |" in found["limit"] and found["peak"] == "60"
 
 
 def test_the_clock_counts_training_alone(monkeypatch):

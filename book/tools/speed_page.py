@@ -116,22 +116,10 @@ def limit_table(limit: dict[str, Any]) -> str:
         if precision == "float32":
             other = by_key[model, batch, "mixed_bfloat16"]
             parts = [f"{1000 * row[part]:.2g}" for part in ("forward", "backward", "update", "rest")]
-            share = f"{rate(row) / top:.0%}"
+            speed = f"{rate(row) / GIGA:.0f} ({rate(row) / top:.0%})"
             gain = f"{row['seconds'] / other['seconds']:.2f}"
-            rows.append(
-                [model, str(batch), f"{row['FLOPs'] / GIGA:.3g}", f"{rate(row) / GIGA:.0f}", share, *parts, gain]
-            )
-    head = [
-        "chapter, model",
-        "batch",
-        "GFLOP a step",
-        "GFLOP/s",
-        "of the peak",
-        "forward, ms",
-        "backward",
-        "update",
-        "rest",
-    ]
+            rows.append([model, str(batch), f"{row['FLOPs'] / GIGA:.3g}", speed, *parts, gain])
+    head = ["chapter, model", "batch", "GFLOP", "GFLOP/s (of peak)", "forward, ms", "backward", "update", "rest"]
     return pages.table([*head, "gain by bfloat16"], rows)
 
 
@@ -147,7 +135,7 @@ def profile_table(limit: dict[str, Any]) -> str:
         return " / ".join(f"{1000 * both[p].get(kind, 0):.3g}" for p in ("float32", "mixed_bfloat16"))
 
     rows = [[model, str(batch), *(pair(both, kind) for kind in kinds)] for (model, batch), both in found.items()]
-    return pages.table(["chapter, model", "batch", *(f"{kind}, ms" for kind in kinds)], rows)
+    return pages.table(["chapter, model", "batch", *kinds], rows)
 
 
 def growth_table(growth: dict[str, Any]) -> str:
