@@ -160,7 +160,7 @@ def histograms(
 
 
 def latent_scatter(codes: Any, labels: Any, names: Sequence[str] = (), title: str = "", note: str = "") -> Figure:
-    """Draw two-number codes (n, 2) coloured by class, each class named at its median.
+    """Draw two-number codes (n, 2) coloured by class, each class named at its median or, lest names meet, above.
 
     names: of the classes. Taught in chapter 01.
     """

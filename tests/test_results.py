@@ -1,6 +1,7 @@
 """The page of published results: it says what the files say, and the files what the runs measured."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -63,12 +64,25 @@ def test_the_page_changes_with_the_files(tmp_path, monkeypatch):
     assert "| 13.9 | 13.87 | < 13.875 and > 13.86 | **missed** |" in results_page.values()["results: rows"]
 
 
+def test_every_line_of_every_table_has_its_columns():
+    """Also where a value's name holds the bar that divides columns, as that of a norm does."""
+    tables = [line for line in results_page.values()["results: rows"].splitlines() if line.startswith("|")]
+    assert tables and {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {6}
+
+
+def test_who_published_is_said_once_or_for_each_value():
+    a, b = ({"from": name, "status": "read there"} for name in "AB")
+    assert results_page.publishers({"values": {"x": a, "y": a, "z": None}}) == "A (read there)"
+    assert results_page.publishers({"values": {"x": a, "|y|": b}}) == r"x: A (read there); \|y\|: B (read there)"
+    assert results_page.publishers({"values": {"x": None}}) == ""
+
+
 def test_mean_deviation_and_verdict_are_those_of_the_runs():
     found = results_page.summary([a_run(seed, error) for seed, error in enumerate((1.0, 1.2, 1.7))])
     assert found["values"]["error"]["mean"] == pytest.approx(1.3)
     assert found["values"]["error"]["std"] == pytest.approx(np.std([1.0, 1.2, 1.7], ddof=1), rel=2e-3)
     (error, fact) = results_page.lines(ABOUT, found)
-    assert error == ["error", "1.30 ± 0.36", "2", "< 1.5", "met", ""] and fact == ["fact", "7 ± 0", "", "", "", ""]
+    assert error == ["error", "1.30 ± 0.36", "2", "< 1.5", "met"] and fact == ["fact", "7 ± 0", "", "", ""]
     assert "3 seeds, 1.0 minutes (1.5 of the processor) a seed" in results_page.section("a-row", ABOUT, found)
     assert results_page.counts({"a-row": ABOUT}, {}) == {"met": 0, "missed": 0, "wait": 1}
     assert "not measured yet" in results_page.section("a-row", ABOUT, None)

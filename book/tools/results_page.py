@@ -85,8 +85,8 @@ def verdict(about: dict[str, Any], value: dict[str, Any]) -> str:
 
 
 def status(about: dict[str, Any]) -> str:
-    """How far the published number was checked."""
-    return f"{about['from']} ({about['status']})" if "from" in about else ""
+    """Who published a number, and how far that was checked."""
+    return f"{about['from']} ({about['status']})"
 
 
 def target(about: dict[str, Any]) -> str:
@@ -103,15 +103,25 @@ def lines(about: dict[str, Any], found: dict[str, Any] | None) -> list[list[str]
         mine = (found or {"values": {}})["values"].get(name)
         shown = ours(mine) if mine else "quoted only" if "quoted" in value else "not measured yet"
         published = figure(value["published"]) if "published" in value else ""
-        table.append([name, shown, published, target(value), verdict(value, mine) if mine else "", status(value)])
+        judged = verdict(value, mine) if mine else ""
+        table.append([pages.escaped(name), shown, published, target(value), judged])
     return table
+
+
+def publishers(about: dict[str, Any]) -> str:
+    """Who published the numbers of a row, and how far that was checked: once, or for each value where it differs."""
+    by = {name: status(value) for name, value in about["values"].items() if value and "from" in value}
+    one = len(set(by.values())) == 1
+    return "; ".join(dict.fromkeys(text if one else f"{pages.escaped(name)}: {text}" for name, text in by.items()))
 
 
 def section(row: str, about: dict[str, Any], found: dict[str, Any] | None) -> str:
     """One row of the page: how, the table, what was tried, what it took."""
-    head = ["value", "ours", "published", "ours should be", "verdict", "by"]  # a phone shows the first three
+    head = ["value", "ours", "published", "ours should be", "verdict"]
     parts = [f"### {about['title']}", about["how"], pages.table(head, lines(about, found))]
-    if "tried" in about:
+    if by := publishers(about):
+        parts.append(f"Published: {by}.")
+    if about.get("tried"):
         parts.append(f"Tried: {about['tried']}")
     if found:
         seeds = len(found["seeds"])
