@@ -119,7 +119,7 @@ def limit_table(limit: dict[str, Any]) -> str:
             speed = f"{rate(row) / GIGA:.0f} ({rate(row) / top:.0%})"
             gain = f"{row['seconds'] / other['seconds']:.2f}"
             rows.append([model, str(batch), f"{row['FLOPs'] / GIGA:.3g}", speed, *parts, gain])
-    head = ["chapter, model", "batch", "GFLOP", "GFLOP/s (of peak)", "forward, ms", "backward", "update", "rest"]
+    head = ["chapter, model", "batch", "GFLOP", "GFLOP/s (of peak)", "forward", "backward", "update", "rest"]
     return pages.table([*head, "gain by bfloat16"], rows)
 
 
