@@ -43,40 +43,32 @@ def _figure(title: str, note: str, inches: tuple[float, float], **grid: Any) -> 
         yield figure, axes
         figure.suptitle(title, x=0.01, ha="left", size=11, wrap=True)
         if note:
-            figure.supxlabel(note, x=0.99, ha="right", size=7, color="#555555")
+            figure.supxlabel(note, x=0.99, ha="right", size=8, color="#555555")
         if not any(axis.images for axis in figure.axes):  # what holds no images is shown as vector graphics, too
             figure.__dict__["_repr_svg_"] = lambda: print_figure(figure, "svg", dpi=220, metadata={"Date": None})
 
 
-def image_rows(rows: Mapping[str, Any], title: str = "", note: str = "", size: float = 0.9) -> Figure:
+def image_rows(
+    rows: Mapping[str, Any], title: str = "", note: str = "", size: float = 0.9, columns: Sequence[str] = ()
+) -> Figure:
     """Draw labelled rows of images, all on the scale from 0 (white) to 1 (black).
 
-    rows: name -> images (h, w) or (h, w, 1), as many in each row. size: inches an image.
+    rows: name -> images (h, w) or (h, w, 1), as many in each row. size: inches an image, less where many would make
+    the figure wider than a page, whose labels a phone could not show. columns: their names.
     Raises ValueError when the rows differ in length.
     """
     lengths = {len(images) for images in rows.values()}
     if len(lengths) != 1:
         raise ValueError(f"the rows hold {sorted(lengths)} images; they must be equally long")
-    columns = lengths.pop()
-    inches = (columns * size + 0.9, len(rows) * size + 0.5)
-    with _figure(title, note, inches, nrows=len(rows), ncols=columns, squeeze=False) as (figure, axes):
+    size, ncols = min(size, 5.5 / max(lengths)), lengths.pop()
+    inches = (ncols * size + 0.9, len(rows) * size + 0.5)
+    with _figure(title, note, inches, nrows=len(rows), ncols=ncols, squeeze=False) as (figure, axes):
+        for axis, name in zip(axes[0], columns, strict=False):
+            axis.set_title(name, loc="center")
         for axis_row, (name, images) in zip(axes, rows.items(), strict=True):
             for axis, image in zip(axis_row, images, strict=True):
                 _draw(axis, image)
             axis_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    return figure
-
-
-def sheet(images: np.ndarray, labels: Sequence[str] = (), columns: int = 10, title: str = "", note: str = "") -> Figure:
-    """Draw images (n, h, w[, 1]) in a grid, each with its label where labels are given. Taught in chapter 01."""
-    rows = -(-len(images) // columns)
-    inches = (columns * 0.8, rows * (1.0 if len(labels) else 0.8) + 0.4)
-    with _figure(title, note, inches, nrows=rows, ncols=columns, squeeze=False) as (figure, axes):
-        for axis in axes.flat[len(images) :]:
-            axis.axis("off")
-        for position, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
-            _draw(axis, image)
-            axis.set_title(labels[position] if len(labels) else "", fontsize=7, loc="center", pad=2)
     return figure
 
 
@@ -135,6 +127,8 @@ def curves(
         if "x" in log:
             axis.set_xscale("log", base=2)
             axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
+        elif np.issubdtype(np.asarray(x).dtype, np.integer):
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if "y" in log:
             axis.set_yscale("log")
         axis.set(**words)
@@ -198,7 +192,7 @@ def architecture(model: Any, title: str = "", note: str = "") -> Figure:
     rows = [(type(layer).__name__, layer.output.shape[1:], layer.count_params()) for layer in _opened(model)]
     sizes = np.log2([max(2, np.prod(shape, dtype=float)) for _, shape, _ in rows])
     inches, heading = (max(5.0, 0.75 * len(rows)), 3.4), title or f"{model.count_params():,} parameters"
-    with _figure(heading, note, inches) as (figure, axis):
+    with _figure(heading, f"{note}; heights logarithmic".removeprefix("; "), inches) as (figure, axis):
         colors = [PALETTE[0] if parameters else PALETTE[8] for *_, parameters in rows]
         axis.bar(range(len(rows)), sizes, 0.5, bottom=-sizes / 2, color=colors)
         for position, (_, shape, parameters) in enumerate(rows):

@@ -30,7 +30,7 @@ def words(figure):
 
 
 def test_every_figure_carries_its_finding_and_its_source():
-    figure = plots.sheet(IMAGES[:1], title="A cloud of dots", note="noise, fast")
+    figure = plots.image_rows({"": IMAGES[:1]}, title="A cloud of dots", note="noise, fast")
     assert figure.get_suptitle() == "A cloud of dots" and figure.get_supxlabel() == "noise, fast"
     np.testing.assert_array_equal(shown(figure)[0], IMAGES[0, ..., 0])
 
@@ -60,9 +60,12 @@ def test_rows_of_different_length_are_refused():
         plots.image_rows({"a": IMAGES[:1], "b": IMAGES[:2]})
 
 
-def test_a_sheet_labels_each_image():
-    figure = plots.sheet(IMAGES, [f"n{i}" for i in range(12)], columns=5)
-    assert len(shown(figure)) == 12 and len(figure.axes) == 15 and "n11" in words(figure)
+def test_columns_of_images_have_names_and_many_do_not_make_a_wider_figure():
+    """A phone shrinks a figure to its screen, and the names with it."""
+    rows = {"a": IMAGES, "b": IMAGES}
+    figure = plots.image_rows(rows, columns=[f"n{i}" for i in range(12)])
+    assert [axis.get_title("center") for axis in figure.axes] == [f"n{i}" for i in range(12)] + [""] * 12
+    assert figure.get_figwidth() == plots.image_rows({name: x[:8] for name, x in rows.items()}).get_figwidth() <= 6.5
 
 
 def test_what_holds_no_images_is_a_vector_graphic_the_same_each_time():
@@ -71,7 +74,7 @@ def test_what_holds_no_images_is_a_vector_graphic_the_same_each_time():
     assert drawn[0] == drawn[1] and drawn[0].lstrip().startswith("<?xml") and "<image" not in drawn[0]
     dots = plots.latent_scatter(RNG.normal(size=(2_000, 2)), RNG.integers(0, 3, 2_000))._repr_svg_()
     assert dots.count("<image") == 1 and len(dots) < 400_000
-    assert not hasattr(plots.sheet(IMAGES), "_repr_svg_")
+    assert not hasattr(plots.image_rows({"": IMAGES}), "_repr_svg_")
 
 
 def test_history_draws_both_losses_and_the_kept_epoch():
