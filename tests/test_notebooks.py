@@ -23,6 +23,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
 import notebooks  # noqa: E402
+import pages  # noqa: E402
 
 CHAPTERS = notebooks.chapters()
 ALL = [notebooks.TEMPLATE, *CHAPTERS]
@@ -238,6 +239,17 @@ def test_every_figure_has_caption_name_and_alt_text(name: str) -> None:
 def test_code_cells_are_short(name: str) -> None:
     sizes = [len(cell.source.splitlines()) for cell in code(read(name)) if "setup" not in cell.metadata.get("tags", [])]
     assert max(sizes) <= 25 and statistics.median(sizes) <= 8
+
+
+@each
+def test_the_table_of_claims_names_checks_that_ran(name: str) -> None:
+    """In quotation marks, with or without what stands in brackets at the end."""
+    checked = [claim.statement for claim in pages.claims_of(name, pages.read(ROOT / f"notebooks/{name}.ipynb"))]
+    table = re.search(r"\n## What [\w ]+ claimed.*?(?=\n## )", "\n".join(markdown(read(name))), re.DOTALL)[0]
+    cells = [row.split(" | ")[-1] for row in table.splitlines() if row.startswith("|")]
+    named = [text for cell in cells for text in re.findall(r'"([^"]+)"', cell)]
+    assert named or name == "00_template"
+    assert not [text for text in named if not any(one.startswith(text) for one in checked)]
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -83,7 +83,7 @@ def test_mean_deviation_and_verdict_are_those_of_the_runs():
     assert found["values"]["error"]["std"] == pytest.approx(np.std([1.0, 1.2, 1.7], ddof=1), rel=2e-3)
     (error, fact) = results_page.lines(ABOUT, found)
     assert error == ["error", "1.30 ± 0.36", "2", "< 1.5", "met"] and fact == ["fact", "7 ± 0", "", "", ""]
-    assert "3 seeds, 1.0 minutes (1.5 of the processor) a seed" in results_page.section("a-row", ABOUT, found)
+    assert "3 seeds, 1.0 minutes (1.5 of processor time) a seed" in results_page.section("a-row", ABOUT, found)
     assert results_page.counts({"a-row": ABOUT}, {}) == {"met": 0, "missed": 0, "wait": 1}
     assert "not measured yet" in results_page.section("a-row", ABOUT, None)
 

@@ -29,6 +29,7 @@ import node  # noqa: E402
 import notebooks  # noqa: E402
 import pages  # noqa: E402
 import serve  # noqa: E402
+import site_ext  # noqa: E402
 import stage  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
@@ -86,7 +87,7 @@ class Visit:
     unrendered: list[str] = field(default_factory=list)
     width: int = 0
     left: float = 0  # where the leftmost formula begins
-    cut: list[str] = field(default_factory=list)  # lines of code and formulas that go on beyond their box
+    cut: list[str] = field(default_factory=list)  # code, formulas, links beyond their box
     axe: list[str] = field(default_factory=list)
 
 
@@ -139,7 +140,11 @@ def observe(browser, url: str, screen: str) -> Visit:
     lines = "[...document.querySelectorAll('.cell_input .line')]"
     formulas = "[...document.querySelectorAll('div.math')].filter(e => e.scrollWidth > e.clientWidth + 1)"
     cut = f"[...{lines}.filter({wide}), ...{formulas}].map(e => e.id || e.textContent)"
-    visit.cut = tab.evaluate(cut) if screen == "wide-light" else []
+    kept = "[...document.querySelectorAll('.prev-next-area *, table[data-cards] *')]"
+    beyond = f"{kept}.filter(e => e.getBoundingClientRect().right > 360)"
+    narrow = f"[...{formulas}, ...{beyond}].map(e => e.id || e.textContent)"
+    tab.wait_for_timeout(100)  # formulas are fitted when a fold has opened
+    visit.cut = tab.evaluate(cut if screen == "wide-light" else narrow)
     visit.axe = violations(tab)
     if screen == "wide-light":
         visit.weight = sum(len(gzip.compress(r.body())) for r in bodies if r.request.resource_type != "image")
@@ -718,6 +723,18 @@ def test_a_placeholder_becomes_value_and_band():
     claims = pages.claims_of("01_theory", notebook(claim()))
     text = pages.filled("a [[check: PCA|30 is exact]] b", {}, claims, "errata.md")
     assert text == "a PCA\\|30 is exact: **13.87** (band: at least 13.8) b"
+
+
+def test_wide_tables_bring_their_columns_names_and_others_stay():
+    """On a phone a row becomes a card, in which an empty cell is left out."""
+    head = "<thead><tr><th>a</th><th>b</th><th>c</th></tr></thead>"
+    small = f"<table>{head}<tbody><tr><td>1</td><td>2</td><td></td></tr></tbody></table>"
+    large = small.replace("<td>1</td>", f"<td><p>{'so much prose ' * 4}</p></td>")
+    assert site_ext.labelled(site_ext.LABELLED.search(small)) == small
+    table = BeautifulSoup(site_ext.labelled(site_ext.LABELLED.search(large)), "html.parser").table
+    assert table.has_attr("data-cards") and [cell["data-label"] for cell in table.select("td")] == ["a", "b", "c"]
+    assert [cell["role"] for cell in table.select("th, td")] == ["columnheader"] * 3 + ["cell"] * 3
+    assert [row["role"] for row in table.select("tr")] == ["row"] * 2 and not table.select("td")[2].contents
 
 
 def test_an_unknown_placeholder_is_named():

@@ -132,7 +132,7 @@ def section(row: str, about: dict[str, Any], found: dict[str, Any] | None) -> st
 def took(found: dict[str, Any]) -> str:
     """Minutes of a run, on the wall and, where they were counted, of the processor."""
     wall, processor = (found[name]["mean"] / 60 for name in ("seconds", "processor seconds"))
-    return f"{wall:.1f} minutes" + (f" ({processor:.1f} of the processor)" if processor else "")
+    return f"{wall:.1f} minutes" + (f" ({processor:.1f} of processor time)" if processor else "")
 
 
 def counts(known: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> dict[str, int]:
@@ -156,7 +156,7 @@ def times(known: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) ->
         load = f"{max(loads):.1f}" if loads else "–"
         taken = [seconds(one, "seconds"), seconds(one, "processor seconds"), load]
         table.append([known[row]["title"], str(len(one["seeds"])), *taken, ", ".join(dict.fromkeys(one["commits"]))])
-    return pages.table(["row", "seeds", "seconds a seed", "of the processor", "largest load", "commit"], table)
+    return pages.table(["row", "seeds", "seconds a seed", "processor time, s", "largest load", "commit"], table)
 
 
 def values() -> dict[str, str]:

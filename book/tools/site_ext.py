@@ -27,12 +27,57 @@ EQUATION = re.compile(
 UNLINKED = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.reference, nodes.title)
 logger = logging.getLogger(__name__)
 
+LABELLED = re.compile(r"<table\b(?![^>]*indextable)[^>]*>.*?</table>", re.DOTALL)
+PROSE, WIDE = 40, 540  # letters of a cell; pixels of a table, as many as a phone could not show even half of
+
+
+def labelled(table: re.Match) -> str:
+    """A table whose cells carry their column's name, for the style sheet's cards on narrow screens.
+
+    It is for tables of prose, for those that end in a verdict, and for those with too many columns to scroll through.
+    """
+    plain = lambda inner: " ".join(html.unescape(re.sub(r"<[^>]*>", "", inner)).split())  # noqa: E731
+    head, _, body = table[0].partition("</thead>")
+    names = [plain(name) for name in re.findall(r"<th\b[^>]*>(.*?)</th>", head, re.DOTALL)]
+    cells = re.compile(r"<(t[dh])\b([^>]*)>(.*?)</\1>", re.DOTALL)
+    rows = [[plain(cell[3]) for cell in cells.finditer(row)] for row in body.split("</tr>") if "<tr" in row]
+    longest = max((len(cell) for row in rows for cell in row), default=0)
+    words = (
+        max(len(word) for cell in column for word in f"{cell} .".split()) for column in zip(names, *rows, strict=False)
+    )
+    if len(names) < 3 or (longest <= PROSE and "verdict" not in names and sum(7 * word + 16 for word in words) <= WIDE):
+        return table[0]
+
+    def row(match: re.Match) -> str:
+        name = iter(names)
+        label = lambda: html.escape(next(name, ""))  # noqa: E731
+        filled = lambda cell: cell[3] if plain(cell[3]) or "<img" in cell[3] else ""  # noqa: E731
+        return cells.sub(
+            lambda cell: f'<{cell[1]}{cell[2]} role="cell" data-label="{label()}">{filled(cell)}</{cell[1]}>', match[0]
+        )
+
+    body = re.sub(r"<tr\b[^>]*>.*?</tr>", row, body, flags=re.DOTALL).replace("<tr", '<tr role="row"')
+    opened = re.sub(
+        r"<table\b", '<table role="table" data-cards', head.replace("<th ", '<th role="columnheader" '), count=1
+    )
+    return f"{opened}</thead>{body}".replace("<tbody", '<tbody role="rowgroup"').replace(
+        "<thead", '<thead role="rowgroup"'
+    )
+
+
 # What axe finds in the theme's own markup (names that contradict the visible text, roles out of place), and half a
 # megabyte of script that draws the same icons as the style sheet's font does. A link beside each equation, and each
-# line of code for itself, so that the style sheet can break long ones and indent what follows.
+# line of code for itself, so that the style sheet can break long ones and indent what follows. A short formula keeps
+# the punctuation behind it. References are cited by author and year, so they need no numbers.
 MENDS = [
     (re.compile(r'<script defer src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
+    (
+        re.compile(
+            r'<span class="label"><span class="fn-bracket">\[</span>\d+<span class="fn-bracket">\]</span></span>'
+        ),
+        "",
+    ),
     (re.compile(r'(<i class="theme-switch[^>]*?) title="[^"]*"'), r"\1"),
     (re.compile(r'(<summary) aria-label="Toggle hidden content"'), r"\1"),
     (re.compile(r'(<button[^>]*class="[^"]*search-button-field[^>]*?) title="[^"]*"'), r"\1"),
@@ -46,6 +91,11 @@ MENDS = [
         re.compile(r'(?<="highlight-ipython3 notranslate"><div class="highlight"><pre>).*?(?=</pre>)', re.DOTALL),
         lambda code: re.sub(r"[^\n]*\n", r'<span class="line">\g<0></span>', code[0]),
     ),
+    (
+        re.compile(r'(<span class="math [^>]*>\\\([^<]{1,40}\\\)</span>[.,;:!?)]+)'),
+        r'<span class="together">\1</span>',
+    ),
+    (LABELLED, labelled),
 ]
 
 
