@@ -228,8 +228,8 @@ class Table:
 def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> Table:
     """Make a table; the keys of the first row name the columns, and the first column names the rows.
 
-    Floats are shown with four significant digits. Raises ValueError for no rows or rows that differ in width.
-    Used by every chapter.
+    Floats are shown with four significant digits, from a thousand on without decimals.
+    Raises ValueError for no rows or rows that differ in width. Used by every chapter.
     """
     if not rows or len({len(row) for row in rows}) != 1:
         raise ValueError("a table needs at least one row, and rows of one width")
@@ -238,7 +238,7 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> Table:
 
 def _text(value: Any) -> str:
     if isinstance(value, float | np.floating):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if 1000 <= abs(float(value)) < np.inf else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int | np.integer) and not isinstance(value, bool) else str(value)
 
 

@@ -140,7 +140,7 @@ def observe(browser, url: str, screen: str) -> Visit:
     lines = "[...document.querySelectorAll('.cell_input .line')]"
     formulas = "[...document.querySelectorAll('div.math')].filter(e => e.scrollWidth > e.clientWidth + 1)"
     cut = f"[...{lines}.filter({wide}), ...{formulas}].map(e => e.id || e.textContent)"
-    kept = "[...document.querySelectorAll('.prev-next-area *, table[data-cards] *')]"
+    kept = "[...document.querySelectorAll('.prev-next-area *, table[data-cards] tbody *')]"
     beyond = f"{kept}.filter(e => e.getBoundingClientRect().right > 360)"
     narrow = f"[...{formulas}, ...{beyond}].map(e => e.id || e.textContent)"
     tab.wait_for_timeout(100)  # formulas are fitted when a fold has opened

@@ -56,13 +56,11 @@ def labelled(table: re.Match) -> str:
             lambda cell: f'<{cell[1]}{cell[2]} role="cell" data-label="{label()}">{filled(cell)}</{cell[1]}>', match[0]
         )
 
-    body = re.sub(r"<tr\b[^>]*>.*?</tr>", row, body, flags=re.DOTALL).replace("<tr", '<tr role="row"')
-    opened = re.sub(
-        r"<table\b", '<table role="table" data-cards', head.replace("<th ", '<th role="columnheader" '), count=1
-    )
-    return f"{opened}</thead>{body}".replace("<tbody", '<tbody role="rowgroup"').replace(
-        "<thead", '<thead role="rowgroup"'
-    )
+    labelled_body = re.sub(r"<tr\b[^>]*>.*?</tr>", row, body, flags=re.DOTALL)
+    whole = re.sub(r"<th\b(?! role)", '<th role="columnheader"', head) + "</thead>" + labelled_body
+    roles = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row"}
+    whole = re.sub(r"<(table|thead|tbody|tr)\b", lambda tag: f'<{tag[1]} role="{roles[tag[1]]}"', whole)
+    return whole.replace("<table", "<table data-cards", 1)
 
 
 # What axe finds in the theme's own markup (names that contradict the visible text, roles out of place), and half a
