@@ -247,8 +247,8 @@ def importance_weighted(seed: int) -> Values:
 def fixed_binarisation(seed: int) -> Values:
     """784-400-40, pixels drawn once for all epochs; 200 draws as published."""
     x, test = images("mnist")
-    model, fixed = models.vae(models.vanilla(40, hidden=(400,), activation="relu")), binarised(x, 1)
-    fit(model, stream(fixed, 100)(seed), len(x), 100, 100, optimizer=adam(1e-3), loss=None, seed=seed)
+    model, fixed = models.vae(models.vanilla(40, hidden=(400,))), binarised(x, 1)
+    fit(model, stream(fixed, 256)(seed), len(x), 100, 256, optimizer=muon(0.008), loss=None, seed=seed)
     return likelihood(model, binarised(test, 0), 200)
 
 
