@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.core.pylabtools import print_figure
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -133,7 +134,8 @@ def curves(
             axis.set_yscale("log")
         axis.set(**words)
         ends = [np.asarray(line.get_xydata())[-1] for line in axis.lines]
-        _name(axis, ends, list(lines), [{"color": line.get_color()} for line in axis.lines], np.inf, 13.3)
+        inks = [{"color": [0.5 * c for c in to_rgb(line.get_color())]} for line in axis.lines]  # pale ones as text, too
+        _name(axis, ends, list(lines), inks, np.inf, 13.3)
     return figure
 
 
@@ -148,8 +150,8 @@ def histograms(
     with _figure(title, note, (6.8, 2.6), ncols=len(values), sharey=True, squeeze=False) as (figure, axes):
         for axis, (name, one), color in zip(axes.flat, values.items(), cycle(PALETTE), strict=False):
             axis.stairs(np.histogram(one, edges)[0] / per, edges, fill=True, color=color)
-            axis.set_title(name)
-        axes[0, 0].set(yscale="log", **words)
+            axis.set(title=name, xlabel=words.get("xlabel", ""))
+        axes[0, 0].set(yscale="log", ylabel=f"{words.get('ylabel', '')} (logarithmic)".lstrip())
     return figure
 
 

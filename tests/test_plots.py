@@ -161,3 +161,21 @@ def luminance(color):
 def test_neighbours_in_the_palette_differ_in_lightness():
     steps = np.abs(np.diff([luminance(color) for color in plots.PALETTE[:8]]))
     assert len(set(plots.PALETTE)) == 10 and steps.min() > 0.05
+
+
+def test_names_of_lines_can_be_read_whatever_their_colour():
+    """On white, by WCAG's contrast of at least 4.5; the lines themselves may be pale."""
+
+    def contrast(color):
+        rgb = np.array(to_rgb(color))
+        linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05)
+
+    axis = plots.curves([1, 2], {f"line {i}": [i, i + 1] for i in range(len(plots.PALETTE))}).axes[0]
+    assert min(contrast(text.get_color()) for text in axis.texts) >= 4.5 > min(map(contrast, plots.PALETTE))
+
+
+def test_a_logarithmic_axis_says_so():
+    figure = plots.histograms({"a": RNG.normal(size=99), "b": RNG.normal(size=99)}, xlabel="nats", ylabel="images")
+    assert [axis.get_xlabel() for axis in figure.axes] == ["nats", "nats"]
+    assert figure.axes[0].get_ylabel() == "images (logarithmic)"
