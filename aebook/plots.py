@@ -150,8 +150,8 @@ def histograms(
     with _figure(title, note, (6.8, 2.6), ncols=len(values), sharey=True, squeeze=False) as (figure, axes):
         for axis, (name, one), color in zip(axes.flat, values.items(), cycle(PALETTE), strict=False):
             axis.stairs(np.histogram(one, edges)[0] / per, edges, fill=True, color=color)
-            axis.set(title=name, xlabel=words.get("xlabel", ""))
-        axes[0, 0].set(yscale="log", ylabel=f"{words.get('ylabel', '')} (logarithmic)".lstrip())
+            axis.set(title=name, xlabel=words.get("xlabel", "") if len(values) < 3 else "")  # more would run together
+        axes[0, 0].set(yscale="log", **words | {"ylabel": f"{words.get('ylabel', '')}\n(logarithmic)"})
     return figure
 
 

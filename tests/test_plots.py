@@ -178,4 +178,6 @@ def test_names_of_lines_can_be_read_whatever_their_colour():
 def test_a_logarithmic_axis_says_so():
     figure = plots.histograms({"a": RNG.normal(size=99), "b": RNG.normal(size=99)}, xlabel="nats", ylabel="images")
     assert [axis.get_xlabel() for axis in figure.axes] == ["nats", "nats"]
-    assert figure.axes[0].get_ylabel() == "images (logarithmic)"
+    assert figure.axes[0].get_ylabel() == "images\n(logarithmic)"
+    many = plots.histograms({str(i): RNG.normal(size=9) for i in range(4)}, xlabel="a long name").axes
+    assert [axis.get_xlabel() for axis in many] == ["a long name", "", "", ""]
