@@ -1,22 +1,17 @@
 """Training as every chapter does it: seeded, with a progress bar, the best weights kept, the time written down."""
 
-import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from tqdm.keras import TqdmCallback
 
-_ADVICE = """the loss is {} in training and {} in validation after epoch {}
-  Try a learning rate ten times smaller, precision='float32', or optimizer=keras.optimizers.Adam(clipnorm=1.0); check
-  that the data are finite and within [0, 1]."""
+from aebook import feeds
 
 
 class TrainingError(RuntimeError):
@@ -27,37 +22,13 @@ class TrainingError(RuntimeError):
 class History:
     """What happened, one entry an epoch: losses on training and validation data, wall seconds.
 
-    best_epoch: counted from 1, the epoch whose weights the model holds now.
-    precision: "float32" or "mixed_bfloat16".
+    best_epoch: counted from 1, the epoch whose weights the model holds now; 0 if none was finished.
     """
 
     train: list[float] = field(default_factory=list)
     valid: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     best_epoch: int = 0
-    precision: str = "float32"
-
-
-@keras.saving.register_keras_serializable("aebook")
-class FusedAdam(keras.optimizers.Adam):
-    """Adam (Kingma & Ba 2015) that passes over each weight once a step, not ten times: the same numbers, sooner.
-
-    Keras writes the rule as many operations, each of which reads and writes memory; small dense models wait for that
-    longer than for their own products. TensorFlow has the rule as one operation; other backends take Keras's.
-    Taught in chapter 03.
-    """
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Change one weight and its two moments."""
-        if keras.backend.backend() != "tensorflow" or self.amsgrad:
-            return super().update_step(gradient, variable, learning_rate)
-        import tensorflow as tf
-
-        index, step = self._get_variable_index(variable), ops.cast(self.iterations + 1, variable.dtype)
-        m, v = (state[index].value.handle for state in (self._momentums, self._velocities))
-        rates = {"lr": learning_rate, "beta1_power": self.beta_1**step, "beta2_power": self.beta_2**step}
-        betas = {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
-        tf.raw_ops.ResourceApplyAdam(var=variable.handle, m=m, v=v, grad=gradient, **rates, **betas)
 
 
 def fit(
@@ -71,109 +42,119 @@ def fit(
     loss: Any = "mse",
     seed: int = 0,
     patience: int | None = None,
-    precision: str = "auto",
+    steps: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> History:
     """Compile and train a model; leave it with the weights of its best epoch on the validation data.
 
-    data: a split, whose images are both input and target, or a pair (training, validation), each an array or (x, y);
-        the training data may be a `tf.data` pipeline of batches instead, such as `noise.batches` returns.
-    optimizer: default `FusedAdam`, its learning rate falling from `rate` (for it alone) to zero along a cosine.
+    data: a split, whose images are both input and target, or a pair (training, validation). Each of the two is an
+        array of images, (x, y) or (x, y, sample weights), or a `tf.data.Dataset` or `PyDataset` of batches of these,
+        such as `noise.batches` returns. Batches of images alone are their own targets.
+    optimizer: default `keras.optimizers.Adam`, its learning rate falling from `rate` (for it alone) to zero along a
+        cosine. Name one, such as "sgd", and it takes Keras's own rate.
     loss: any Keras loss; None where the model brings its own.
     seed: of the order of the batches and of the noise inside the model; the weights were drawn when it was built.
-    patience: stop after so many epochs without a better validation loss; None never stops early.
-    precision: "float32", "mixed_bfloat16", or "auto", which takes bfloat16 for convolutions where the processor
-        multiplies it in hardware. Last activation, loss and weights stay float32, as does the trained model.
-    callbacks: of your own, beside the bar.
-    Raises TrainingError when the loss is no longer finite, ValueError for empty data or epochs < 1.
+    patience: stop after so many epochs, one at least, without a better validation loss; None never stops early.
+    steps: batches that make an epoch, for a pipeline without an end or of unknown length.
+    callbacks: of your own, beside the bar. Whoever of them stops the training, within an epoch or after it, is obeyed.
+    Raises TrainingError when the loss is no longer finite. Raises ValueError, before any work is done, for data that
+    do not fit the model, for callbacks that cannot work, and for numbers below one.
     Taught in chapter 02.
     """
-    (x, y), valid = _pairs(data)
-    steps = len(x) if y is None else math.ceil(len(x) / batch_size)  # a pipeline has made its batches
-    if min(len(x), len(valid[0]), epochs) < 1:
-        raise ValueError(f"{len(x)} training, {len(valid[0])} validation examples, {epochs} epochs: need at least one")
+    training, valid = feeds.read(data, model, loss)
+    _require_counts(training, valid, epochs, batch_size, patience, steps)
+    steps_an_epoch = _steps(training, batch_size, steps)
+    _require_settable_rate(callbacks, optimizer)
     keras.utils.set_random_seed(seed)
     if optimizer is None:
-        optimizer = FusedAdam(keras.optimizers.schedules.CosineDecay(rate, epochs * steps))
-    recorder = _Recorder(patience, _choose(precision, model))
-    options = {"epochs": epochs, "verbose": 0, "validation_data": valid}
-    options |= {"batch_size": batch_size, "shuffle": True} if y is not None else {"shuffle": False}
-    callbacks = [recorder, *callbacks, *([TqdmCallback(leave=False)] if somebody_watches() else [])]
-    with _computing(model, recorder.history.precision):
-        model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # XLA is slower on processors
-        if model.built:
-            model.optimizer.build(model.trainable_variables)  # or TensorFlow traces the first step twice
-        try:
-            model.fit(x, y, validation_batch_size=max(batch_size, 512), callbacks=callbacks, **options)
-        finally:  # also when the reader interrupts: the best epoch so far is not lost
-            recorder.restore()
-    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # forget what was traced in the other precision
+        optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * steps_an_epoch))
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)  # XLA is slower on processors
+    if model.built:
+        model.optimizer.build(model.trainable_variables)  # or TensorFlow traces the first step twice
+    recorder = _Recorder(patience, training, loss)
+    watchers = [recorder, *callbacks]
+    if somebody_watches():
+        watchers.append(TqdmCallback(leave=False))
+    options = _options(training, valid, batch_size, steps)
+    try:
+        model.fit(epochs=epochs, verbose=0, callbacks=watchers, **options)
+    finally:  # also when the reader interrupts: the best epoch so far is not lost
+        recorder.restore()
     return recorder.history
 
 
-def best_precision() -> str:
-    """Return "mixed_bfloat16" where the hardware multiplies bfloat16 (AMX, or a GPU since Ampere), else "float32"."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        for gpu in tf.config.list_physical_devices("GPU"):
-            capability = tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
-            return "mixed_bfloat16" if capability >= (8, 0) else "float32"
-    processor = Path("/proc/cpuinfo")
-    return "mixed_bfloat16" if processor.exists() and "amx_bf16" in processor.read_text() else "float32"
-
-
-def _choose(precision: str, model: keras.Model) -> str:
-    if precision not in ("auto", "float32", "mixed_bfloat16"):
-        raise ValueError(f"unknown precision {precision!r}; choose auto, float32 or mixed_bfloat16")
-    if precision != "auto":
-        return precision
-    worth_it = any(getattr(layer, "filters", 0) >= 16 for layer in _leaves(model))  # only convolutions have filters
-    return best_precision() if worth_it else "float32"
+def _options(training: feeds.Feed, valid: feeds.Feed, batch_size: int, steps: int | None) -> dict[str, Any]:
+    """The arguments by which `keras.Model.fit` takes these data."""
+    options: dict[str, Any] = {}
+    if isinstance(valid, feeds.Pipeline):
+        options["validation_data"] = valid.batches
+    else:
+        options["validation_data"] = (valid.x, valid.y, valid.weights)
+        options["validation_batch_size"] = max(batch_size, 512)
+    if isinstance(training, feeds.Arrays):
+        arrays = {"x": training.x, "y": training.y, "sample_weight": training.weights}
+        return {**options, **arrays, "batch_size": batch_size, "shuffle": True}
+    batches = training.batches
+    if steps is not None:
+        batches = batches.repeat() if hasattr(batches, "repeat") else batches
+        options["steps_per_epoch"] = steps
+    return {**options, "x": batches, "shuffle": False}
 
 
-def _pairs(data: Any) -> Sequence[tuple[Any, Any]]:
-    def pair(given: Any) -> tuple[Any, Any]:
-        # a pipeline's batches bring their targets
-        return given if isinstance(given, tuple) else (given, None if hasattr(given, "cardinality") else given)
+def _steps(training: feeds.Feed, batch_size: int, steps: int | None) -> int:
+    """Count the batches of an epoch. Raises ValueError where they have no end, or nobody knows."""
+    if steps is not None:
+        if isinstance(training, feeds.Arrays):
+            raise ValueError(f"steps={steps} is for pipelines; of arrays an epoch takes every example once")
+        return steps
+    if isinstance(training, feeds.Arrays):
+        return math.ceil(len(training) / batch_size)
+    if training.length is None or training.length == math.inf:
+        why = "is unknown" if training.length is None else "has no end"
+        cure = "Say with steps= how many batches make an epoch, such as steps=100"
+        raise ValueError(f"the length of the training pipeline {why}.\n  {cure}.")
+    return int(training.length)
 
-    return [pair(given) for given in (data if isinstance(data, tuple) else (data.x_train, data.x_valid))]
+
+def _require_counts(
+    training: feeds.Feed, valid: feeds.Feed, epochs: int, batch_size: int, patience: int | None, steps: int | None
+) -> None:
+    counts: dict[str, float | None] = {"training examples": len(training), "validation examples": len(valid)}
+    counts |= {"epochs": epochs, "batch_size": batch_size, "patience": patience, "steps": steps}
+    for name, count in counts.items():
+        if count is not None and (count != int(count) or count < 1):
+            none = "; None never stops early" if name == "patience" else ""
+            raise ValueError(f"{name}: {count} instead of a whole number from one on{none}")
+    if isinstance(valid, feeds.Pipeline) and valid.length == math.inf:
+        raise ValueError("the validation pipeline has no end.\n  Take so many batches of it: valid.take(20).")
 
 
-def _leaves(model: Any) -> list[keras.layers.Layer]:
-    """Return the layers in the order of the computation, those of inner models included."""
-    return [leaf for layer in model.layers for leaf in (_leaves(layer) if hasattr(layer, "layers") else [layer])]
+def _require_settable_rate(callbacks: Sequence[keras.callbacks.Callback], optimizer: Any) -> None:
+    """Refuse callbacks that set the learning rate where a schedule does."""
+    setters = keras.callbacks.ReduceLROnPlateau | keras.callbacks.LearningRateScheduler
+    names = [type(callback).__name__ for callback in callbacks if isinstance(callback, setters)]
+    if names and (optimizer is None or follows_schedule(optimizer)):
+        whose = "the default optimizer's" if optimizer is None else "this optimizer's"
+        cure = "Give one with a constant rate: optimizer=keras.optimizers.Adam(0.002)"
+        raise ValueError(f"{names[0]} cannot set {whose} learning rate, which follows a schedule.\n  {cure}.")
 
 
-@contextlib.contextmanager
-def _computing(model: keras.Model, policy: str) -> Iterator[None]:
-    """Let the layers compute in another precision for a while, up to the last that holds weights.
-
-    Its activation and what follows stay as they are: bfloat16 has too few digits for a sigmoid's answer near one.
-    """
-    leaves = [] if policy == "float32" else _leaves(model)
-    able = [i for i, layer in enumerate(leaves) if layer.trainable_weights and hasattr(layer, "activation")]
-    before = [(layer, layer.dtype_policy) for layer in leaves[: max(able, default=-1) + 1]]
-    for layer, _ in before:
-        layer.dtype_policy = policy
-    if before:
-        end, activation = before[-1][0], before[-1][0].activation
-        end.activation = lambda h: activation(ops.cast(h, "float32"))
-    try:
-        yield
-    finally:
-        for layer, own in before:
-            layer.dtype_policy = own
-        if before:
-            end.activation = activation
+def follows_schedule(optimizer: Any) -> bool:
+    """Tell whether an optimizer's learning rate falls, or rises, by a schedule of its own."""
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return False  # a name, such as "sgd", stands for a constant rate
+    return isinstance(optimizer.get_config().get("learning_rate"), dict)
 
 
 class _Recorder(keras.callbacks.Callback):
     """Times the epochs, stops on NaN, keeps the best weights."""
 
-    def __init__(self, patience: int | None, precision: str) -> None:
+    def __init__(self, patience: int | None, training: feeds.Feed, loss: Any) -> None:
         super().__init__()
-        self.history, self.patience = History(precision=precision), patience or math.inf
+        self.history = History()
+        self.patience = math.inf if patience is None else patience
+        self.training, self.loss = training, loss
+        self.best = math.inf
         self.best_weights: list[np.ndarray] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -185,14 +166,43 @@ class _Recorder(keras.callbacks.Callback):
         history.train.append(float(logs["loss"]))
         history.valid.append(float(logs["val_loss"]))
         if not math.isfinite(history.train[-1] + history.valid[-1]):
-            raise TrainingError(_ADVICE.format(history.train[-1], history.valid[-1], epoch + 1))
-        if history.valid[-1] <= min(history.valid):
-            history.best_epoch, self.best_weights = epoch + 1, self.model.get_weights()
-        self.model.stop_training = epoch + 1 - history.best_epoch >= self.patience
+            raise TrainingError(self.advice(epoch))
+        if history.valid[-1] <= self.best:
+            self.best, history.best_epoch = history.valid[-1], epoch + 1
+            self.best_weights = self.model.get_weights()
+        if epoch + 1 - history.best_epoch >= self.patience:
+            self.model.stop_training = True
+
+    def advice(self, epoch: int) -> str:
+        """Say what happened, and what may help for what was run."""
+        train, valid = self.history.train[-1], self.history.valid[-1]
+        lines = [f"the loss is {train} in training and {valid} in validation after epoch {epoch + 1}"]
+        optimizer = self.model.optimizer
+        kind = f"optimizer=keras.optimizers.{type(optimizer).__name__}"
+        lines.append(f"A learning rate ten times smaller is the first thing to try: {kind}({_smaller(optimizer)}).")
+        if optimizer.clipnorm is None and optimizer.global_clipnorm is None and optimizer.clipvalue is None:
+            lines.append(f"Gradients that are clipped cannot throw the weights far: {kind}(..., clipnorm=1.0).")
+        if "binary_crossentropy" in feeds.name_of(self.loss) and not feeds.is_probability(self.model, None):
+            lines.append("Cross-entropy takes logarithms: end the model in a sigmoid, or use from_logits=True.")
+        if isinstance(self.training, feeds.Pipeline):
+            lines.append("Only the first batch was looked at: check that all of the pipeline's numbers are finite.")
+        best = self.history.best_epoch
+        held = f"The model holds the weights of epoch {best}."
+        lines.append(held if best else "Build the model anew before you go on.")
+        return "\n  ".join(lines)
 
     def restore(self) -> None:
+        """Give the model the weights of the best epoch, if there was one."""
         if self.best_weights:
             self.model.set_weights(self.best_weights)
+
+
+def _smaller(optimizer: keras.optimizers.Optimizer) -> str:
+    """A tenth of the rate that an optimizer began with, in digits that a reader would type."""
+    rate = optimizer.get_config()["learning_rate"]
+    if isinstance(rate, dict):  # a schedule, by its configuration
+        rate = rate["config"].get("initial_learning_rate", optimizer.learning_rate)
+    return f"{float(rate) / 10:.2g}"
 
 
 def somebody_watches() -> bool:
@@ -202,4 +212,7 @@ def somebody_watches() -> bool:
     """
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     kernel = getattr(shell, "kernel", None)
-    return bool(kernel._allow_stdin) if kernel is not None else sys.stderr.isatty()
+    if kernel is None:
+        return sys.stderr.isatty()
+    request = kernel.get_parent("shell")
+    return bool(request.get("content", {}).get("allow_stdin", False))

@@ -68,96 +68,6 @@ def test_a_pipeline_may_bring_its_own_batches():
     np.testing.assert_allclose(piped.valid, whole.valid[3::4], rtol=1e-5)
 
 
-def test_a_loss_that_is_not_a_number_stops_with_advice():
-    with pytest.raises(train.TrainingError, match=r"after epoch 1\n.*learning rate ten times smaller"):
-        fitted(optimizer=keras.optimizers.SGD(1e30))
-
-
-@pytest.mark.parametrize("options", [{"epochs": 0}, {"precision": "float16"}])
-def test_impossible_options_are_refused(options):
-    with pytest.raises(ValueError, match=r"epochs|unknown precision"):
-        fitted(**options)
-
-
-def test_bfloat16_is_for_training_only(monkeypatch):
-    seen, answers = [], []
-
-    class Spy(keras.layers.Dense):
-        def call(self, inputs):
-            seen.append(keras.backend.standardize_dtype(inputs.dtype))
-            return super().call(inputs)
-
-    def watched(h):
-        answers.append(keras.backend.standardize_dtype(h.dtype))
-        return keras.ops.sigmoid(h)
-
-    encoder = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), Spy(4)])
-    decoder = keras.Sequential([keras.Input((4,)), Spy(784, watched), keras.layers.Reshape((28, 28, 1))])
-    model = models.Autoencoder(encoder, decoder)
-    seen.clear()
-    history = train.fit(model, SPLIT, epochs=2, precision="mixed_bfloat16")
-    assert history.precision == "mixed_bfloat16" and history.valid[-1] < history.valid[0]
-    assert seen[:2] == ["bfloat16"] * 2 and set(answers) == {"float32"}  # what the last activation gets
-    assert {weight.dtype for weight in model.weights} == {"float32"}
-    seen.clear()
-    assert decoder.layers[0].activation is watched
-    assert model.predict(SPLIT.x_valid, verbose=0).dtype == "float32" and set(seen) == {"float32"}
-
-
-def test_bfloat16_changes_less_than_another_seed_does():
-    def valid_loss(seed, precision):
-        keras.utils.set_random_seed(seed)
-        model = models.denoiser((8,), skips=True)
-        return train.fit(model, SPLIT, epochs=2, batch_size=8, seed=seed, precision=precision).valid[-1]
-
-    exact, rough = (np.array([valid_loss(seed, p) for seed in range(4)]) for p in ("float32", "mixed_bfloat16"))
-    assert 0 < np.abs(rough - exact).max() < 0.25 * exact.std(ddof=1)
-
-
-@pytest.mark.parametrize(
-    ("processor", "expected"), [("flags: sse amx_bf16", "mixed_bfloat16"), ("flags: sse", "float32")]
-)
-def test_auto_takes_bfloat16_for_convolutions_where_the_processor_has_it(processor, expected, monkeypatch):
-    monkeypatch.setattr(train.Path, "read_text", lambda self: processor)
-    monkeypatch.setattr(train.Path, "exists", lambda self: True)
-    assert train._choose("auto", models.convolutional(8)) == expected == train.best_precision()
-    assert train._choose("auto", models.linear(8)) == "float32"
-
-
-@pytest.mark.tensorflow
-@pytest.mark.parametrize(("capability", "expected"), [((8, 0), "mixed_bfloat16"), ((7, 5), "float32")])
-def test_auto_asks_the_gpu_first(capability, expected, monkeypatch):
-    import tensorflow as tf
-
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"] if kind == "GPU" else [])
-    details = {"compute_capability": capability}
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    assert train.best_precision() == expected
-
-
-@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01, "clipnorm": 0.5}, {"amsgrad": True}])
-def test_fused_adam_takes_the_steps_of_keras_adam(options):
-    x, ends = np.random.default_rng(0).random((256, 28, 28, 1), "float32"), []
-    for kind in (keras.optimizers.Adam, train.FusedAdam):
-        keras.utils.set_random_seed(0)
-        model = models.vanilla(8, hidden=(32,))
-        rate = keras.optimizers.schedules.CosineDecay(0.01, 24)
-        train.fit(model, (x, x[:8]), epochs=3, batch_size=32, optimizer=kind(rate, **options))
-        ends.append(model.get_weights())
-    for known, fused in zip(*ends, strict=True):
-        np.testing.assert_allclose(fused, known, rtol=1e-3, atol=2e-5)
-
-
-def test_a_model_is_saved_with_its_fused_adam(tmp_path):
-    model = models.linear(4)
-    train.fit(model, (np.ones((64, 28, 28, 1), "float32"), np.ones((8, 28, 28, 1), "float32")), epochs=1)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras").optimizer
-    assert type(again) is train.FusedAdam
-    for kept, saved in zip(again.variables, model.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(kept, saved)
-
-
 def test_your_own_callbacks_are_called():
     seen = []
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
@@ -176,16 +86,6 @@ def test_the_bar_shows_for_people_and_hides_from_machines(monkeypatch, capsys):
     assert "epoch" in bars and "val_loss" in bars
 
 
-@pytest.mark.parametrize("asks", [True, False])
-def test_a_person_is_whoever_can_be_asked(asks, monkeypatch):
-    shell = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=asks))
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
-    assert train.somebody_watches() is asks
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
-    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: asks))
-    assert train.somebody_watches() is asks
-
-
 @pytest.mark.tensorflow
 def test_the_step_is_traced_once():
     """A second trace costs a small model more than its training."""
@@ -201,3 +101,162 @@ def test_the_step_is_traced_once():
     flat = IMAGES.reshape(len(IMAGES), -1)
     train.fit(model, ((IMAGES, flat), (IMAGES, flat)), epochs=2, batch_size=32)
     assert model.traces == 1
+
+
+def test_numbers_below_one_are_refused():
+    for name in ("epochs", "batch_size", "patience"):
+        for count in (0, -1, 1.5):
+            with pytest.raises(ValueError, match=rf"{name}: {count} instead of a whole number"):
+                fitted(**{name: count})
+
+
+def test_the_default_is_adam_along_a_cosine_and_stock_keras_knows_it():
+    model, _ = fitted(epochs=2, rate=0.01)
+    config = model.optimizer.get_config()
+    assert type(model.optimizer) is keras.optimizers.Adam
+    assert config["learning_rate"]["class_name"] == "CosineDecay"
+    assert config["learning_rate"]["config"]["decay_steps"] == 2 * 10  # ten batches an epoch
+    assert config["learning_rate"]["config"]["initial_learning_rate"] == 0.01
+
+
+# ---- what is printed when the loss is no longer a number
+
+
+def diverged(**options):
+    with pytest.raises(train.TrainingError) as caught:
+        fitted(**options)
+    return str(caught.value)
+
+
+def test_a_loss_that_is_not_a_number_stops_with_advice_for_what_was_run():
+    said = diverged(optimizer=keras.optimizers.SGD(1e30))
+    assert said.startswith("the loss is") and "after epoch 1\n" in said
+    assert "keras.optimizers.SGD(1e+29)" in said and "clipnorm=1.0" in said
+    assert "Build the model anew" in said
+    assert "Adam" not in said and "sigmoid" not in said and "pipeline" not in said
+
+
+def test_the_advice_does_not_name_what_is_done_already():
+    said = diverged(optimizer=keras.optimizers.SGD(1e30, clipvalue=1e30))
+    assert "clipnorm" not in said
+
+
+def test_the_advice_knows_the_rate_of_a_schedule():
+    assert "keras.optimizers.Adam(1e+37)" in diverged(rate=1e38)
+
+
+def test_a_pipeline_that_turns_bad_is_named():
+    import tensorflow as tf
+
+    bad = IMAGES[:64].copy()
+    bad[40] = np.nan
+    pipeline = tf.data.Dataset.from_tensor_slices((bad, bad)).batch(16)
+    with pytest.raises(train.TrainingError, match="Only the first batch was looked at"):
+        train.fit(models.linear(4), (pipeline, IMAGES[300:]), epochs=1)
+
+
+def test_cross_entropy_without_a_sigmoid_is_explained():
+    class Logarithm(keras.losses.Loss):
+        def call(self, y, y_hat):
+            return keras.ops.log(y_hat - 1e6)
+
+    said = diverged(loss=Logarithm(name="my_binary_crossentropy"))
+    assert "end the model in a sigmoid" in said
+
+
+# ---- callbacks
+
+
+class StopsAfter(keras.callbacks.Callback):
+    """Stops the training after so many batches, or after so many epochs."""
+
+    def __init__(self, batches=None, epochs=None):
+        super().__init__()
+        self.batches, self.epochs, self.seen = batches, epochs, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen += 1
+        if self.seen == self.batches:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            self.model.stop_training = True
+
+
+@pytest.mark.parametrize("how", [{"batches": 13}, {"epochs": 2}])
+@pytest.mark.parametrize("patience", [None, 3])
+def test_a_callback_of_your_own_may_stop_the_training(how, patience):
+    _, history = fitted(epochs=6, patience=patience, callbacks=[StopsAfter(**how)])
+    assert len(history.valid) == 2  # ten batches an epoch
+
+
+def test_keras_early_stopping_works():
+    _, history = fitted(epochs=9, callbacks=[keras.callbacks.EarlyStopping(min_delta=10, patience=1)])
+    assert len(history.valid) == 2
+
+
+def test_checkpoints_can_be_opened_and_hold_the_best_epoch(tmp_path):
+    path = tmp_path / "best.keras"
+    watch = keras.callbacks.ModelCheckpoint(path, save_best_only=True)
+    model, history = fitted(callbacks=[watch])
+    again = keras.saving.load_model(path)
+    x = SPLIT.x_valid
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5)
+    assert again.evaluate(x, x, verbose=0) == pytest.approx(min(history.valid), rel=1e-4)
+
+
+def test_an_interrupted_training_goes_on_from_its_backup(tmp_path):
+    class Power(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    seen = []
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    keras.utils.set_random_seed(1)
+    model = models.linear(4)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(model, SPLIT, epochs=5, batch_size=32, callbacks=[backup, Power()])
+    watch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
+    again = models.linear(4)
+    history = train.fit(again, SPLIT, epochs=5, batch_size=32, callbacks=[backup, watch])
+    assert seen[0] in (2, 3) and seen[-1] == 4  # the epochs that were lost, and no others
+    assert len(history.valid) == len(seen) and history.best_epoch > 2
+    error = np.mean((again.predict(SPLIT.x_valid, verbose=0) - SPLIT.x_valid) ** 2)
+    assert error == pytest.approx(min(history.valid), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["ReduceLROnPlateau", "LearningRateScheduler"])
+def test_what_sets_the_rate_needs_one_that_can_be_set(kind):
+    def setter():
+        if kind == "ReduceLROnPlateau":
+            return keras.callbacks.ReduceLROnPlateau(factor=0.5, min_delta=10, patience=1)
+        return keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
+
+    falling = keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 9))
+    for optimizer in (None, falling):
+        with pytest.raises(ValueError, match=rf"{kind} cannot set .* follows a schedule.\n.*constant rate"):
+            fitted(callbacks=[setter()], optimizer=optimizer)
+    model, _ = fitted(epochs=2, callbacks=[setter()], optimizer=keras.optimizers.SGD(0.1))
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.05)
+
+
+def test_an_optimizer_may_be_named():
+    model, _ = fitted(epochs=1, optimizer="sgd", callbacks=[keras.callbacks.ReduceLROnPlateau()])
+    assert type(model.optimizer) is keras.optimizers.SGD
+
+
+# ---- who watches
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_person_is_whoever_can_be_asked(asks, monkeypatch):
+    request = {"content": {"allow_stdin": asks}}
+    kernel = SimpleNamespace(get_parent=lambda channel: request)
+    shell = SimpleNamespace(kernel=kernel)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert train.somebody_watches() is asks
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: asks))
+    assert train.somebody_watches() is asks
