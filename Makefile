@@ -3,6 +3,8 @@ PROFILE ?= fast
 CORES   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # For training the model that cleans pages: what earlier runs took counts.
 MINUTES ?= 120
+# What all chapters may take together, in MB; empty: what the machine has, less a reserve.
+MEMORY  ?=
 # Whether `make results` shall also run what takes more than twenty minutes a seed.
 LONG    ?= no
 # For workflows: extra requirements (such as another TensorFlow), and what pins the rest.
@@ -13,12 +15,15 @@ PIP     := .venv/bin/python -m pip --disable-pip-version-check install --quiet
 PY      := .venv/bin/python
 BOOK    := .venv/installed-book
 TESTS   := .venv/installed-tests
-PYTEST   = $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
-           --nbval-cell-timeout 600
+# Every file of the book is UTF-8, whatever the terminal speaks.
+export PYTHONUTF8 := 1
+# Ctrl-C ends what runs, kernels included, and says in one line how to go on.
+LONG_RUN = $(PY) book/tools/child.py 'make $@'
+PYTEST   = $(LONG_RUN) -- $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
+           --nbval-cell-timeout 7200 --nbval-kernel-startup-timeout 600
 # One chapter more at a time than there are cores: while one reads or draws, the others compute.
-# Snakemake compares contents, so a fresh checkout's dates do not count; what runs is the notebook, not this file.
-SNAKE    = $(PY) -m snakemake --cores $$(( $(CORES) + 1 )) --keep-going --quiet all --nolock --rerun-incomplete \
-           --rerun-triggers mtime params input --config profile=$(PROFILE) --
+BUILD    = $(PY) book/tools/build.py --data --profile '$(PROFILE)' --cores $$(( $(CORES) + 1 )) \
+           $(if $(MEMORY),--memory $(MEMORY))
 
 .PHONY: help book test lab serve clean run chapters gpu backends bench results nbval site links tidy address cleaner
 help:
@@ -34,8 +39,7 @@ help:
 	@echo '              numbers beside ours)'
 
 book: $(BOOK)
-	@$(PY) -m aebook data
-	@$(SNAKE) site || { echo 'make book: stopped; the messages above name the chapter or the page' >&2; exit 1; }
+	@$(BUILD) site
 	@echo 'read it:  make serve$(if $(filter-out fast,$(PROFILE)), PROFILE=$(PROFILE))'
 
 test: $(TESTS)
@@ -53,8 +57,7 @@ clean:
 # ---- for authors and workflows
 
 run: $(BOOK)
-	@$(PY) -m aebook data
-	@$(SNAKE) chapters
+	@$(BUILD) chapters
 
 site: $(BOOK)
 	@$(PY) book/tools/stage.py --profile $(PROFILE)
@@ -76,11 +79,12 @@ backends: $(TESTS)
 bench: $(TESTS)
 	@$(PY) benchmarks/speed.py
 	@$(PY) benchmarks/limit.py
+	@test -e benchmarks/results/formats.json || $(PY) benchmarks/formats.py
 	@test -e benchmarks/results/growth.json || $(PY) benchmarks/growth.py
 	@test -e benchmarks/results/book.json || $(PY) benchmarks/book.py
 
 results: $(TESTS)
-	@$(PY) -m snakemake --snakefile benchmarks/results.smk --cores $(CORES) --keep-going --quiet rules --nolock \
+	@$(LONG_RUN) -- $(PY) -m snakemake --snakefile benchmarks/results.smk --cores $(CORES) --keep-going --quiet rules --nolock \
 	    --rerun-incomplete --rerun-triggers mtime --config long=$(LONG) -- results
 
 nbval: $(TESTS)

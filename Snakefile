@@ -1,10 +1,13 @@
 # Chapters -> executed notebooks -> site. `make book` calls this; so can a cluster, through Snakemake's executor plugins.
 import json
+import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "book" / "tools"))
+import budget
 import notebooks
+import reading
 from aebook import data
 
 PROFILE = config.get("profile", "fast")
@@ -12,9 +15,12 @@ BUILD = f"_build/{PROFILE}"
 CHAPTERS = notebooks.chapters()
 PARAMETERS = notebooks.profile(PROFILE)
 MEASURED = Path(workflow.basedir) / "benchmarks/results/chapters.json"
-SECONDS = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
+SECONDS = reading.from_json(MEASURED, "seconds by chapter") if MEASURED.exists() else {}
 THREADS = max(1, (workflow.cores or 1) // len(CHAPTERS))  # a chapter's share of the cores
-LIMIT = {"fast": 600, "full": 3600}.get(PROFILE, 3600)  # seconds a chapter may take
+# Processor seconds that one cell may use: ten times what the fast profile's longest chapters take as a whole.
+LIMIT = {"fast": 2400}.get(PROFILE, 14_400)
+MEMORY = int(config.get("memory") or sys.maxsize)  # MB for all chapters together; one that needs more has them all
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Snakemake fills in what stands in braces
 
 
 rule site:
@@ -27,7 +33,7 @@ rule site:
     output:
         f"{BUILD}/html/index.html",
     shell:
-        f"{sys.executable} book/tools/stage.py --profile {PROFILE}"
+        f"{PYTHON} book/tools/stage.py --profile {PROFILE}"
 
 
 rule chapters:
@@ -55,9 +61,11 @@ for chapter in CHAPTERS:
         log:
             f"{BUILD}/logs/{chapter}.log",
         threads: THREADS
+        resources:
+            mem_mb=min(budget.need(PROFILE, chapter), MEMORY),
         priority: round(SECONDS.get(chapter, LIMIT))
         shell:
             # NumPy's matrix library, too: idle threads of two chapters on two cores spin in each other's way.
             "TF_NUM_INTRAOP_THREADS={threads} OPENBLAS_NUM_THREADS={threads} OMP_NUM_THREADS={threads} "
-            f"{sys.executable} book/tools/run_chapter.py {{input.notebook}} {{output.notebook}}"
-            " --parameters {params.values:q} --log {log} --benchmark {output.benchmark} --limit {LIMIT}"
+            f"{PYTHON} book/tools/run_chapter.py {{input.notebook:q}} {{output.notebook:q}}"
+            " --parameters {params.values:q} --log {log:q} --benchmark {output.benchmark:q} --limit {LIMIT}"

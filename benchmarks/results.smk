@@ -1,11 +1,14 @@
 # One run a row and seed, then their means: `make results`. It goes on where it was stopped.
+import shlex
 import sys
 from pathlib import Path
 
-import yaml
-
 HERE = Path(workflow.basedir)
-ROWS = yaml.safe_load((HERE / "rows.yml").read_text(encoding="utf-8"))
+sys.path.insert(0, str(HERE.parent / "book" / "tools"))
+import reading
+
+ROWS = reading.from_yaml(HERE / "rows.yml", "rows, and below each what is run for it")
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Snakemake fills in what stands in braces
 LONG = config.get("long", "no") == "yes"
 OUT = "benchmarks/results/published"
 
@@ -25,7 +28,7 @@ rule summary:
     output:
         f"{OUT}/{{row}}.json",
     shell:
-        f"{sys.executable} book/tools/results_page.py {{wildcards.row}}"
+        f"{PYTHON} book/tools/results_page.py {{wildcards.row}}"
 
 
 rule run:
@@ -33,4 +36,4 @@ rule run:
         f"{OUT}/{{row}}_{{seed}}.json",
     threads: workflow.cores  # one at a time: each takes all cores, and its seconds are reported
     shell:
-        f"{sys.executable} benchmarks/published.py {{wildcards.row}} {{wildcards.seed}}"
+        f"{PYTHON} benchmarks/published.py {{wildcards.row}} {{wildcards.seed}}"

@@ -8,17 +8,22 @@ python book/tools/notebooks.py address                          write the addres
 import argparse
 import ast
 import base64
+import errno
 import io
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import yaml
 from nbformat import NotebookNode
 from PIL import Image
+
+import reading
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "00_template"
@@ -45,18 +50,95 @@ aebook.setup(seed=0)"""
 
 
 def chapters() -> list[str]:
-    """Names of the chapters in the order of the table of contents."""
-    return re.findall(r"^[\s-]*file:\s*notebooks/(\w+)", (ROOT / "_toc.yml").read_text(), re.MULTILINE)
+    """Names of the chapters in the order of the table of contents. Raises SystemExit when that is damaged."""
+    path = ROOT / "_toc.yml"
+    expected = "the list of pages, as Jupyter Book 1 reads it"
+    files = _files(reading.from_yaml(path, expected, dict | list))
+    names = [file.removeprefix("notebooks/") for file in files if file.startswith("notebooks/")]
+    if len(set(names)) < len(names):
+        raise reading.damaged(path, "a chapter that is named twice", "each chapter once")
+    return names
+
+
+def _files(part: Any) -> Iterator[str]:
+    """All `file:` entries of a table of contents, in its order."""
+    if isinstance(part, dict) and isinstance(part.get("file"), str):
+        yield part["file"]
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _files(inner)
+
+
+def profiles() -> list[str]:
+    """Names of the profiles in profiles/."""
+    return sorted(path.stem for path in (ROOT / "profiles").glob("*.yml"))
 
 
 def profile(name: str) -> dict[str, dict[str, object]]:
-    """Parameters of every chapter in profiles/<name>.yml."""
-    return yaml.safe_load((ROOT / "profiles" / f"{name}.yml").read_text())
+    """Parameters of every chapter in profiles/<name>.yml. Raises SystemExit when there is none, or it is damaged."""
+    if name not in profiles():
+        raise SystemExit(f"PROFILE={name}: there is no profiles/{name}.yml; there are: {', '.join(profiles())}")
+    path, expected = ROOT / "profiles" / f"{name}.yml", "chapters, and below each its parameters as NAME: value"
+    values = reading.from_yaml(path, expected)
+    for chapter, parameters in values.items():
+        if not isinstance(parameters, dict):
+            raise reading.damaged(path, f"{chapter}: {parameters!r}", expected)
+    return values
+
+
+def missing(profile_name: str) -> list[str]:
+    """What the table of contents names and a run with this profile lacks, in words."""
+    values = profile(profile_name)
+    lacking = [
+        f"notebooks/{name}.ipynb is named in _toc.yml and does not exist"
+        for name in chapters()
+        if not (ROOT / "notebooks" / f"{name}.ipynb").exists()
+    ]
+    lacking += [
+        f"profiles/{profile_name}.yml has no section {name}, which _toc.yml names as a chapter"
+        for name in chapters()
+        if name not in values
+    ]
+    return lacking
 
 
 def address() -> str:
     """The repository's address, as _config.yml states it."""
-    return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].rstrip("/")
+    path, expected = ROOT / "_config.yml", "the site's settings, with `repository: {url: ...}`"
+    repository = reading.from_yaml(path, expected).get("repository")
+    if not isinstance(repository, dict) or not isinstance(repository.get("url"), str):
+        raise reading.damaged(path, "no `repository:` with a `url:`", expected)
+    return repository["url"].rstrip("/")
+
+
+def read(path: Path) -> NotebookNode:
+    """A notebook. Raises SystemExit when it is missing or damaged."""
+    reading.notebook(path)
+    return nbformat.read(path, as_version=4)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file in one step: whoever reads it finds the old one or the new one whole, even if the disk is full."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def system_trouble(error: OSError) -> str:
+    """What the operating system refused, and the remedy where there is a usual one."""
+    remedies = {
+        errno.ENOSPC: "The disk is full: free some space, or let TMPDIR name a folder on another disk.",
+        errno.EDQUOT: "Your share of the disk is used up: free some space.",
+        errno.EROFS: "The disk is read-only: copy the book to a folder of your own.",
+        errno.EACCES: "The folder belongs to somebody else: copy the book to a folder of your own.",
+        errno.EPERM: "The folder belongs to somebody else: copy the book to a folder of your own.",
+    }
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}\n{remedies.get(error.errno, '')}".strip()
 
 
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
@@ -173,7 +255,7 @@ def _merged(outputs: Iterator[NotebookNode]) -> list[NotebookNode]:
 
 def tidied(path: Path) -> str:
     """The text that a committed notebook should have."""
-    notebook = clean(nbformat.read(path, as_version=4))
+    notebook = clean(read(path))
     for cell in tagged(notebook, "setup"):
         cell.source = SETUP.format(address=address())
     return nbformat.writes(notebook) + "\n"
@@ -208,15 +290,15 @@ def readdressed(text: str, old: str, new: str) -> str:
 
 def readdress() -> None:
     """Carry the address from _config.yml to every other tracked file; CITATION.cff knows the one before."""
-    old = yaml.safe_load((ROOT / "CITATION.cff").read_text())["repository-code"].rstrip("/")
+    old = yaml.safe_load(reading.text(ROOT / "CITATION.cff"))["repository-code"].rstrip("/")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     for path in (ROOT / name for name in listed.split("\0") if name):
         if path.suffix not in {".md", ".cff", ".yml", ".toml", ".ipynb", ".py", ".json", ".html"} or not path.is_file():
             continue
-        text = path.read_text()
+        text = reading.text(path)
         changed = readdressed(text, old, address())
         if changed != text:
-            path.write_text(changed)
+            path.write_text(changed, encoding="utf-8")
             print(f"address: {path.relative_to(ROOT)}")
 
 

@@ -2,15 +2,16 @@
 
 import csv
 import importlib.metadata
-import json
 import platform
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import reading
+
 MIME = "application/vnd.aebook.claim+json"
-PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "matplotlib", "mlxtend", "papermill", "jupyter-book", "Sphinx"]
+PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "matplotlib", "mlxtend", "nbclient", "jupyter-book", "Sphinx"]
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def claim_row(claim: Claim) -> list[str]:
 def processor() -> str:
     """The processor's name as far as the system tells it."""
     info = Path("/proc/cpuinfo")
-    match = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    text = info.read_text(encoding="utf-8", errors="replace") if info.exists() else ""
+    match = re.search(r"model name\s*:\s*(.+)", text)
     return match[1] if match else platform.processor() or platform.machine()
 
 
@@ -194,7 +196,7 @@ def filled(text: str, values: dict[str, str], claims: list[Claim], page: str) ->
 
 
 def read(path: Path) -> dict:
-    """A notebook as JSON. Raises SystemExit with the remedy when it is missing."""
+    """A notebook as JSON. Raises SystemExit with the remedy when it is missing or damaged."""
     if not path.exists():
         raise SystemExit(f"site: {path.name} is in _toc.yml but was not found in {path.parent}: run the chapters first")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return reading.notebook(path)

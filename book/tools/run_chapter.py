@@ -1,105 +1,219 @@
-"""Run one chapter: its notebook with a profile's parameters, as far as it goes, within a time limit.
+"""Run one chapter: its notebook with a profile's parameters, as far as it goes.
 
     python book/tools/run_chapter.py notebooks/02_vanilla.ipynb OUT.ipynb --parameters '{"EPOCHS": 5}' --log OUT.log
 
 A chapter that fails, hangs or loses its kernel ends with exit status 1 and a message that names the cell; the log and
-the notebook as far as it ran stay beside each other.
+the notebook as far as it ran stay beside each other. Time is bounded by what a cell uses of the processor, not by the
+clock, so that a busy machine stops nothing that is healthy.
 """
 
 import argparse
+import contextlib
 import json
 import logging
-import resource
+import math
+import os
+import shutil
+import signal
 import sys
+import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import papermill
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 import notebooks
 import pages
+import reading
+from watch import Watch
 
-CHAPTER_LIMIT = 3600  # seconds; the full profile's chapters take up to 20 minutes on two cores
-START_LIMIT = 120  # seconds for a kernel to start
+LIMIT = 14_400  # processor seconds for one cell; on two slow cores the full profile's longest take an hour of them
+IDLE = 600  # seconds in which a kernel may use no processor at all
+START_LIMIT = 600  # seconds for a kernel to answer at its start
+STARTS = 3  # a kernel that does not start is tried again, twice
+LONGEST_SOCKET = 100  # characters of a socket's path: systems allow 104 and more
 
 
 class ChapterError(RuntimeError):
     """A chapter did not run to its end; the message says which cell, why, and where to look."""
 
 
-def run(source: Path, target: Path, parameters: dict[str, object], log: Path, limit: float = CHAPTER_LIMIT) -> None:
+class KernelStartError(RuntimeError):
+    """A kernel did not start, each time that it was tried."""
+
+
+class Run:
+    """One execution of a notebook, in place; `cell` is the index of the code cell that began last."""
+
+    def __init__(self, notebook: NotebookNode, partial: Path, watch: Watch) -> None:
+        self.notebook, self.partial, self.watch = notebook, partial, watch
+        self.cell: int | None = None
+
+    def begin(self, cell: NotebookNode, cell_index: int) -> None:
+        """A code cell is sent to the kernel."""
+        self.cell = cell_index
+        self.watch.cell_begins()
+
+    def finish(self, **about: object) -> None:
+        """A code cell has run: keep what there is."""
+        self.save()
+
+    def save(self) -> None:
+        """Write the notebook as far as it ran."""
+        notebooks.write(self.partial, nbformat.writes(self.notebook) + "\n")
+
+    def where(self) -> str:
+        """Name the code cell that began last, counted from 1, and its first line."""
+        if self.cell is None:
+            return " before its first cell"
+        number = sum(cell.cell_type == "code" for cell in self.notebook.cells[: self.cell + 1])
+        return f" in code cell {number}: {self.notebook.cells[self.cell].source.splitlines()[0]}"
+
+    def execute(self, folder: Path) -> None:
+        """Run all cells in a new kernel whose working directory is `folder`."""
+        for cell in self.notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        self.watch.start()
+        with started(self, folder) as client:
+            for index, cell in enumerate(self.notebook.cells):
+                client.execute_cell(cell, index)
+        if self.watch.reason:  # the cell caught its interruption and went on
+            raise TimeoutError(self.watch.reason)
+
+
+@contextlib.contextmanager
+def started(run: Run, folder: Path) -> Iterator[NotebookClient]:
+    """A client whose kernel is up; a kernel that does not start is started again. Raises KernelStartError."""
+    with contextlib.ExitStack() as stack:
+        for attempt in range(1, STARTS + 1):
+            client = NotebookClient(
+                run.notebook,
+                kernel_name="python3",
+                resources={"metadata": {"path": str(folder)}},
+                startup_timeout=START_LIMIT,
+                iopub_timeout=START_LIMIT,  # four seconds would be too few on a busy machine
+                extra_arguments=[
+                    "--IPKernelApp.log_level=CRITICAL"
+                ],  # its own interruption at the end is an error to it
+                on_cell_execute=run.begin,
+                on_cell_executed=run.finish,
+                config=stack.enter_context(sockets()),
+                log=_silent(),
+            )
+            try:
+                stack.enter_context(client.setup_kernel())
+                break
+            except Exception as error:  # whatever went wrong: nothing of the notebook has run yet
+                if attempt == STARTS:
+                    raise KernelStartError(f"its kernel did not start, {STARTS} times: {error}") from error
+                sys.stderr.write(f"a kernel did not start ({error}); trying again, {attempt + 1} of {STARTS}\n")
+        yield client
+
+
+@contextlib.contextmanager
+def sockets() -> Iterator[Config]:
+    """Settings that connect a kernel through files of a folder of its own: ports may be taken by another kernel.
+
+    Where the system has no such sockets, or the folder's path is too long for them, ports are used all the same.
+    """
+    folder = tempfile.mkdtemp(prefix="k")
+    manager = {"connection_file": os.path.join(folder, "k.json")}
+    if os.name == "posix" and len(os.fsencode(folder)) + len("/k-ipc-99") <= LONGEST_SOCKET:
+        manager["transport"] = "ipc"
+    try:
+        yield Config({"KernelManager": manager})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(
+    source: Path,
+    target: Path,
+    parameters: dict[str, object],
+    log: Path,
+    limit: float = LIMIT,
+    idle: float = IDLE,
+) -> None:
     """Execute `source` with `parameters` and write the cleaned result to `target`.
 
-    limit: seconds for the whole chapter; no cell may outlast what is left of it.
+    limit: processor seconds for one cell. idle: seconds in which the kernel may use no processor.
     Raises ChapterError.
     """
-    partial, begun = log.with_suffix(".ipynb").resolve(), []
-
-    def left(cell: NotebookNode) -> int:
-        begun.append(time.monotonic())  # the first cell starts the clock, when the kernel is up
-        return max(1, int(begun[0] + limit - begun[-1]))
-
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("")
-    partial.unlink(missing_ok=True)
+    partial, watch, begun = log.with_suffix(".ipynb").resolve(), Watch(limit, idle), None
     try:
-        notebook = nbformat.read(source, as_version=4)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("", encoding="utf-8")
+        partial.unlink(missing_ok=True)
+        notebook = notebooks.read(source)
         notebooks.set_parameters(notebook, parameters)
-        result = papermill.execute_notebook(
-            notebook,
-            str(partial),
-            kernel_name="python3",
-            progress_bar=False,
-            start_timeout=START_LIMIT,
-            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # it calls its own interruption at the end an error
-            timeout_func=left,
-            cwd=str(source.resolve().parent),
-        )
-    except Exception as error:
-        log.write_text(traceback.format_exc())
-        raise ChapterError(_report(source, partial, log, error, limit)) from error
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial.unlink(missing_ok=True)  # first: it may be the target's own place
-    target.write_text(nbformat.writes(notebooks.clean(result)) + "\n")
+        begun = Run(notebook, partial, watch)
+        begun.execute(source.resolve().parent)
+        watch.end()
+        partial.unlink(missing_ok=True)  # first: it may be the target's own place
+        notebooks.write(target, nbformat.writes(notebooks.clean(notebook)) + "\n")
+    except (Exception, reading.DamagedError) as error:
+        watch.end()
+        raise ChapterError(_report(source, log, begun, error)) from error
 
 
-def _report(source: Path, partial: Path, log: Path, error: Exception, limit: float) -> str:
+def _report(source: Path, log: Path, begun: Run | None, error: BaseException) -> str:
+    """Write the log and the notebook as far as it ran; return the message."""
+    reason = _reason(error, begun.watch.reason if begun else "")
+    lines = [f"{source.stem} stopped{begun.where() if begun else ' before its first cell'}"]
+    lines += [f"  {line}" for line in reason.splitlines()[-6:]]
+    kept = [f"  log       {log}"]
+    with contextlib.suppress(OSError):  # a full disk is often the reason itself
+        if begun and begun.cell is not None:
+            begun.save()
+            kept += [f"  notebook  {log.with_suffix('.ipynb')} (as far as it ran)"]
+    try:
+        text = "\n".join([*lines, "", traceback.format_exc()])
+        log.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        kept = []
+    return "\n".join(lines + kept)
+
+
+def _reason(error: BaseException, watched: str) -> str:
+    if watched:
+        return watched
     if isinstance(error, DeadKernelError):
-        reason = "the kernel died (most often: not enough memory)"
-    elif isinstance(error, CellTimeoutError):
-        reason = f"the chapter's {limit:.0f} s were used up; the cell was stopped"
-    else:
-        reason = f"{getattr(error, 'ename', type(error).__name__)}: {getattr(error, 'evalue', error)}"
-    lines = [f"{source.stem} stopped{_where(partial)}", *(f"  {line}" for line in reason.splitlines()[-6:])]
-    lines += [f"  log       {log}"]
-    lines += [f"  notebook  {log.with_suffix('.ipynb')} (as far as it ran)"] if partial.exists() else []
-    return "\n".join(lines)
+        return "the kernel died (most often: not enough memory)"
+    if isinstance(error, CellExecutionError):
+        return f"{error.ename}: {error.evalue}"
+    if isinstance(error, reading.DamagedError | KernelStartError):
+        return str(error)
+    if isinstance(error, OSError):
+        return notebooks.system_trouble(error)
+    return f"{type(error).__name__}: {error}"
 
 
-def _where(partial: Path) -> str:
-    """Name the code cell that was reached last, counted from 1, and its first line."""
-    if not partial.exists():
-        return " before its first cell"
-    code = [cell for cell in nbformat.read(partial, as_version=4).cells if cell.cell_type == "code" and _is_ours(cell)]
-    reached = [(n, cell) for n, cell in enumerate(code, 1) if cell.metadata.papermill.status != "pending"]
-    if not reached:
-        return " before its first cell"
-    number, cell = reached[-1]
-    return f" in code cell {number}: {cell.source.splitlines()[0] if cell.source else '(empty)'}"
-
-
-def _is_ours(cell: NotebookNode) -> bool:
-    return "papermill" in cell.metadata and "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+def _silent() -> logging.Logger:
+    """A log that says nothing: this file says what is to be said."""
+    quiet = logging.getLogger("chapter")
+    quiet.setLevel(logging.CRITICAL + 1)
+    return quiet
 
 
 def peak_memory() -> float:
-    """Peak memory in MB of the largest child that has ended, which is the kernel."""
+    """Peak memory in MB of the largest child that has ended, which is the kernel; nan on Windows."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return math.nan
     unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+
+
+def _leave(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,22 +223,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("target", type=Path)
     parser.add_argument("--parameters", type=json.loads, default={}, metavar="JSON")
     parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--limit", type=float, default=CHAPTER_LIMIT, help="seconds for the whole chapter")
+    parser.add_argument("--limit", type=float, default=LIMIT, help="processor seconds for one cell")
+    parser.add_argument("--idle", type=float, default=IDLE, help="seconds in which the kernel may use no processor")
     parser.add_argument("--benchmark", type=Path, help="where to write seconds and peak memory (TSV)")
     options = parser.parse_args(arguments)
-    logging.getLogger("papermill").setLevel("ERROR")
+    sys.stderr.reconfigure(errors="backslashreplace")  # a terminal that does not know a letter
+    signal.signal(signal.SIGTERM, _leave)
     start = time.monotonic()
     try:
-        run(options.source, options.target, options.parameters, options.log, options.limit)
+        run(options.source, options.target, options.parameters, options.log, options.limit, options.idle)
     except ChapterError as error:
         sys.stderr.write(f"{error}\n")  # in one piece: other chapters write at the same time
         return 1
-    seconds, memory = time.monotonic() - start, peak_memory()
+    except KeyboardInterrupt:  # who interrupts a build knows it; the kernel has ended with its client
+        return 130
     if options.benchmark:
-        options.benchmark.parent.mkdir(parents=True, exist_ok=True)
-        row = f"s\tmax_rss\tprocessor\n{seconds:.1f}\t{memory:.0f}\t{pages.processor()}\n"
-        options.benchmark.write_text(row, encoding="utf-8")
-    sys.stdout.write(f"{options.source.stem}: {seconds:.0f} s, {memory / 1000:.1f} GB\n")
+        seconds, memory = time.monotonic() - start, peak_memory()
+        notebooks.write(options.benchmark, f"s\tmax_rss\tprocessor\n{seconds:.1f}\t{memory:.0f}\t{pages.processor()}\n")
     return 0
 
 
