@@ -37,11 +37,18 @@ METADATA = {
         "pygments_lexer": "ipython3",
     },
 }
-SETUP = """try:
-    import aebook
-except ModuleNotFoundError:  # a fresh machine, such as Colab
-    %pip install -q "aebook @ git+{address}"
-    import aebook
+# In a checkout the chapters use its package, installed or not; elsewhere an installed Keras is never replaced.
+SETUP = """import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+folders = [Path.cwd(), *Path.cwd().parents]
+sys.path[:0] = [str(folder) for folder in folders if (folder / "aebook/__init__.py").exists()]
+if not getattr(find_spec("aebook"), "origin", None):  # a fresh machine, such as Colab
+    extra = "" if find_spec("keras") else "[tensorflow]"  # what is installed stays
+    %pip install -q "aebook{{extra}} @ git+{address}"
+
+import aebook
 
 aebook.setup(seed=0)"""
 
