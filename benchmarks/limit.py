@@ -24,7 +24,6 @@ from tqdm.auto import tqdm
 import aebook
 from aebook import losses, models, sources, train
 
-PRECISIONS = ("float32", "mixed_bfloat16")
 PAGE = (128, 128, 1)
 CLEANER = partial(models.denoiser, (16, 24, 32, 48), skips=True, activation="relu", shape=PAGE)
 MODELS: dict[str, tuple[Callable[[], keras.Model], Any, tuple[int, ...], Any]] = {
@@ -55,11 +54,11 @@ def seconds(function: Callable[[], Any], least: float = 0.4) -> float:
     return median(taken)
 
 
-def peak(kind: tf.DType) -> float:
-    """FLOP/s of the fastest of some square products."""
+def peak() -> float:
+    """FLOP/s of the fastest of some square products, in float32."""
 
     def rate(n: int) -> float:
-        a = tf.cast(tf.random.normal((n, n)), kind)
+        a = tf.random.normal((n, n))
         return 2 * n**3 / seconds(tf.function(lambda: tf.matmul(a, a)))
 
     return max(rate(n) for n in (1024, 2048, 4096))
@@ -97,34 +96,33 @@ def profile(step: Callable[[], Any], steps: int = 10) -> dict[str, float]:
     return dict(found)
 
 
-def measure(name: str, precision: str, batch: int) -> dict[str, Any]:
+def measure(name: str, batch: int) -> dict[str, Any]:
     """Time a training step as a whole and in parts; what is left of `train.fit`'s step is Keras and the pipeline."""
     build, loss, _, optimizer = MODELS[name]
     model, steps = build(), 40
     x = np.random.default_rng(0).random((batch, *(PAGE if "cleaner" in name else (28, 28, 1))), "float32")
-    with train._computing(model, precision):
-        model.compile(optimizer(1e-3)(10_000), loss, jit_compile=False)
-        images, weights = tf.constant(x), model.trainable_variables
+    model.compile(optimizer(1e-3)(10_000), loss, jit_compile=False)
+    images, weights = tf.constant(x), model.trainable_variables
 
-        def charge() -> Any:
-            return model.compute_loss(images, images, model(images, training=True))
+    def charge() -> Any:
+        return model.compute_loss(images, images, model(images, training=True))
 
-        def gradient() -> Any:
-            with tf.GradientTape() as tape:
-                total = charge()
-            return tape.gradient(total, weights)
+    def gradient() -> Any:
+        with tf.GradientTape() as tape:
+            total = charge()
+        return tape.gradient(total, weights)
 
-        whole = tf.function(lambda: model.optimizer.apply(gradient(), weights))
-        count, step = flops(whole), seconds(whole)
-        forward, both, kinds = seconds(tf.function(charge)), seconds(tf.function(gradient)), profile(whole)
+    whole = tf.function(lambda: model.optimizer.apply(gradient(), weights))
+    count, step = flops(whole), seconds(whole)
+    forward, both, kinds = seconds(tf.function(charge)), seconds(tf.function(gradient)), profile(whole)
     fitted = []
     given = tf.data.Dataset.from_tensors((x, x)).repeat(steps)
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: fitted.append(now()[0]))
-    how = {"optimizer": optimizer(1e-3)(steps), "loss": loss, "precision": precision, "callbacks": [watch]}
+    how = {"optimizer": optimizer(1e-3)(steps), "loss": loss, "callbacks": [watch]}
     train.fit(model, (given, (x[:8], x[:8])), epochs=1, **how)
     parts = {"forward": forward, "backward": both - forward, "update": step - both}
     taken = median(np.diff(fitted[steps // 4 :]))
-    return {"model": name, "precision": precision, "batch size": batch, "FLOPs": count, "seconds": taken,
+    return {"model": name, "precision": "float32", "batch size": batch, "FLOPs": count, "seconds": taken,
             **parts, "rest": taken - step, "profile": kinds}  # fmt: skip
 
 
@@ -132,14 +130,13 @@ def main() -> None:
     """Measure what the file lacks; peaks in between, so that a change of the machine's speed is seen."""
     aebook.setup()
     path = Path(__file__).with_name("results") / "limit.json"
-    fresh = {"machine": machine(), "peaks": {precision: [] for precision in PRECISIONS}, "rows": []}
+    fresh = {"machine": machine(), "peaks": {"float32": []}, "rows": []}
     result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else fresh
-    done = {(row["model"], row["precision"], row["batch size"]) for row in result["rows"]}
-    plan = [(name, p, batch) for name, (_, _, batches, _) in MODELS.items() for batch in batches for p in PRECISIONS]
+    done = {(row["model"], row["batch size"]) for row in result["rows"] if row["precision"] == "float32"}
+    plan = [(name, batch) for name, (_, _, batches, _) in MODELS.items() for batch in batches]
     for i, key in enumerate(tqdm([key for key in plan if key not in done])):
-        if i % 10 == 0:
-            for precision, kind in zip(PRECISIONS, (tf.float32, tf.bfloat16), strict=True):
-                result["peaks"][precision].append(peak(kind))
+        if i % 5 == 0:
+            result["peaks"]["float32"].append(peak())
         result["rows"].append(measure(*key))
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

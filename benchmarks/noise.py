@@ -60,7 +60,7 @@ def main() -> None:
         }
         for kind in NOISES
     }
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "precision": train.best_precision()}
+    machine = {"processor": platform.machine(), "cores": os.cpu_count()}
     result = {"what": "processor seconds of drawing noise over those of training", "machine": machine, "shares": shares}
     print(json.dumps(result, indent=1))
     Path(__file__).with_name("results").joinpath("noise.json").write_text(json.dumps(result, indent=1) + "\n")

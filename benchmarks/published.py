@@ -181,7 +181,7 @@ def pretraining(background: bool, seed: int) -> Values:
             seen = keras.Sequential([layers.Input(models.IMAGE), layers.Dropout(hidden), model])
             fit(seen, stream(x, 128)(seed), len(x), 10, 128, loss="binary_crossentropy", seed=seed)
         net = keras.Sequential([model.encoder, layers.Activation("relu"), layers.Dense(10, "softmax")])
-        net.compile(train.FusedAdam(5e-4), "sparse_categorical_crossentropy", jit_compile=False)
+        net.compile(keras.optimizers.Adam(5e-4), "sparse_categorical_crossentropy", jit_compile=False)
         net.fit(x[places], split.y_train[places], epochs=40, batch_size=50, verbose=0)
         wrong = net.predict(test, batch_size=1000, verbose=0).argmax(axis=1) != split.y_test
         found[f"{name}, test error, %"] = 100 * float(np.mean(wrong))

@@ -90,7 +90,7 @@ def run(task: Task, way: Way, seed: int, marks: int = 0, steps: int = 0) -> dict
     every = max(total // marks, 1) if marks else an_epoch
     clock = Clock(judge, every, an_epoch, way.patience)
     train.fit(model, (given, first), epochs=epochs, batch_size=way.batch_size, optimizer=way.optimizer(total),
-              loss=way.loss, seed=seed, precision=way.precision, callbacks=[clock])  # fmt: skip
+              loss=way.loss, seed=seed, callbacks=[clock])  # fmt: skip
     what = {"parameters": model.count_params(), "code": way.code, "batch size": way.batch_size, "epochs": way.epochs}
     return {**what, "curve": clock.curve}
 
@@ -137,7 +137,7 @@ def measure(name: str, way: str, number: int) -> None:
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     versions = {name: pages.version(name) for name in ("tensorflow", "keras", "numpy")}
-    return {"processor": pages.processor(), "cores": os.cpu_count(), "precision": train.best_precision(), **versions}
+    return {"processor": pages.processor(), "cores": os.cpu_count(), **versions}
 
 
 def path(name: str, way: str, number: int) -> Path:

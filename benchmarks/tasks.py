@@ -27,7 +27,7 @@ class Way:
     """One way to train: build a model, feed it, judge it.
 
     feed: what `train.fit` trains on: an array, a pair of arrays, or a function of the seed that returns a pipeline of
-        batches without end. optimizer: steps of the whole training -> optimizer. precision: as for `train.fit`.
+        batches without end. optimizer: steps of the whole training -> optimizer.
     code: numbers that reach the decoder. patience: epochs without a better score after which the training ends.
     """
 
@@ -38,7 +38,6 @@ class Way:
     epochs: float
     batch_size: int = 128
     loss: Any = "binary_crossentropy"
-    precision: str = "auto"
     patience: float = math.inf
 
 
@@ -59,7 +58,7 @@ class Task:
 
 def adam(rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
     """Return what makes Adam with a rate that falls to zero along a cosine over the steps of the training."""
-    return lambda steps: train.FusedAdam(keras.optimizers.schedules.CosineDecay(rate, steps))
+    return lambda steps: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
 
 
 def muon(rate: float, momentum: float = 0.95) -> Callable[[int], keras.optimizers.Optimizer]:
@@ -94,7 +93,7 @@ def images(name: str) -> tuple[np.ndarray, np.ndarray]:
 def published(name: str, feed: Any, code: int, **other: Any) -> Way:
     """Return the source's recipe, to the letter but for `other`."""
     recipe = sources.RECIPES[name]
-    how = {"loss": recipe.loss, "batch_size": recipe.batch_size, "epochs": recipe.epochs, "precision": "float32"}
+    how = {"loss": recipe.loss, "batch_size": recipe.batch_size, "epochs": recipe.epochs}
     return Way(
         **{"build": recipe.build, "feed": feed, "code": code, "optimizer": lambda _: recipe.optimizer(), **how, **other}
     )

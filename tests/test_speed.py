@@ -82,7 +82,33 @@ def test_shares_of_the_peak_are_of_the_medians():
     row = {"model": "m", "batch size": 1, "FLOPs": 3e9, "forward": 0.1, "backward": 0.1, "update": 0, "rest": 0}
     rows = [{**row, "precision": p, "seconds": s} for p, s in (("float32", 0.1), ("mixed_bfloat16", 0.05))]
     found = speed_page.of_limit({"peaks": {"float32": [5e10, 6e10, 9e10], "mixed_bfloat16": [1e11]}, "rows": rows})
-    assert "| 30 (50%) |" in found["limit"] and "| 2.00 |" in found["limit"] and found["peak"] == "60"
+    assert "| 30 (50%) |" in found["limit"] and found["peak"] == "60"
+    assert "| 60 (100%) |" not in found["limit"], "a row in the other format"
+
+
+def test_what_was_measured_in_16_bits_is_marked():
+    files = sorted((ROOT / "benchmarks/results").rglob("*.json"))
+    machines = [json.loads(path.read_text(encoding="utf-8")).get("machine", {}) for path in files]
+    marked = [machine for machine in machines if machine.get("precision") == "mixed_bfloat16"]
+    assert marked and all("no longer uses" in speed_page.formats(machine) for machine in marked)
+    assert speed_page.formats({"precision": "float32"}) == speed_page.formats({}) == ""
+
+
+def test_chapter_5_says_what_16_bits_gave():
+    """Its folded box: little for most models, more for two, and far less than nothing without the instructions."""
+    limit = json.loads((ROOT / "benchmarks/results/limit.json").read_text(encoding="utf-8"))
+    seconds = {(row["model"], row["batch size"], row["precision"]): row["seconds"] for row in limit["rows"]}
+    pairs = {key[:2] for key in seconds}
+    gains = {key: seconds[*key, "float32"] / seconds[*key, "mixed_bfloat16"] for key in pairs}
+    large = {"06 source E's model": 2.3, "07 cleaner": 1.7}
+    for (model, _), gain in gains.items():
+        if model in large:
+            assert round(gain, 1) == large[model]
+        else:
+            assert 0.88 <= round(gain, 2) <= 1.25
+    formats = json.loads((ROOT / "benchmarks/results/formats.json").read_text(encoding="utf-8"))
+    convolutions = [gain for name, gain in formats["gains"].items() if name != "02 vanilla"]
+    assert all(1 / 7 < gain < 1 / 5 for gain in convolutions)
 
 
 def test_the_clock_counts_training_alone(monkeypatch):

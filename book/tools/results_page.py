@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 import pages
+import speed_page
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 RESULTS = BENCHMARKS / "results/published"
@@ -167,7 +168,7 @@ def values() -> dict[str, str]:
     named = {**counts(known, found), "rows": sections, "times": times(known, found)}
     named["machines"] = "; ".join(
         f"{pages.escaped(m['processor'])}, {m['cores']} cores, tensorflow {m['tensorflow']}, keras {m['keras']}, "
-        f"numpy {m['numpy']}" for m in machines.values()
+        f"numpy {m['numpy']}{speed_page.formats(m)}" for m in machines.values()
     )  # fmt: skip
     hashes = {name: digest for one in found.values() for name, digest in one["data"].items()}
     named["data"] = ", ".join(f"{name} `{digest[:12]}…`" for name, digest in hashes.items())

@@ -110,31 +110,28 @@ def rate(row: dict[str, Any]) -> float:
 def limit_table(limit: dict[str, Any]) -> str:
     """FLOP/s by model, as a share of the peak, and where a step's time goes."""
     top = median(limit["peaks"]["float32"])
-    by_key = {(row["model"], row["batch size"], row["precision"]): row for row in limit["rows"]}
     rows = []
-    for (model, batch, precision), row in by_key.items():
-        if precision == "float32":
-            other = by_key[model, batch, "mixed_bfloat16"]
-            parts = [f"{1000 * row[part]:.2g}" for part in ("forward", "backward", "update", "rest")]
-            speed = f"{rate(row) / GIGA:.0f} ({rate(row) / top:.0%})"
-            gain = f"{row['seconds'] / other['seconds']:.2f}"
-            rows.append([model, str(batch), f"{row['FLOPs'] / GIGA:.3g}", speed, *parts, gain])
+    for row in in_float32(limit):
+        parts = [f"{1000 * row[part]:.2g}" for part in ("forward", "backward", "update", "rest")]
+        speed = f"{rate(row) / GIGA:.0f} ({rate(row) / top:.0%})"
+        rows.append([row["model"], str(row["batch size"]), f"{row['FLOPs'] / GIGA:.3g}", speed, *parts])
     head = ["chapter, model", "batch", "GFLOP", "GFLOP/s (of peak)", "forward", "backward", "update", "rest"]
-    return pages.table([*head, "gain by bfloat16"], rows)
+    return pages.table(head, rows)
+
+
+def in_float32(limit: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows measured in float32, in which the book computes."""
+    return [row for row in limit["rows"] if row["precision"] == "float32"]
 
 
 def profile_table(limit: dict[str, Any]) -> str:
-    """Milliseconds of a step's operations by kind, float32 and bfloat16, of the convolutional models."""
-    found: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
-    for row in limit["rows"]:
-        if "convolutions, forward" in row.get("profile", {}):
-            found.setdefault((row["model"], row["batch size"]), {})[row["precision"]] = row["profile"]
-    kinds = sorted({kind for both in found.values() for profile in both.values() for kind in profile})
-
-    def pair(both: dict[str, dict[str, float]], kind: str) -> str:
-        return " / ".join(f"{1000 * both[p].get(kind, 0):.3g}" for p in ("float32", "mixed_bfloat16"))
-
-    rows = [[model, str(batch), *(pair(both, kind) for kind in kinds)] for (model, batch), both in found.items()]
+    """Milliseconds of a step's operations by kind, of the convolutional models."""
+    found = [row for row in in_float32(limit) if "convolutions, forward" in row.get("profile", {})]
+    kinds = sorted({kind for row in found for kind in row["profile"]})
+    rows = []
+    for row in found:
+        times = [f"{1000 * row['profile'].get(kind, 0):.3g}" for kind in kinds]
+        rows.append([row["model"], str(row["batch size"]), *times])
     return pages.table(["chapter, model", "batch", *kinds], rows)
 
 
@@ -147,7 +144,14 @@ def growth_table(growth: dict[str, Any]) -> str:
 def about(machine: dict[str, Any]) -> str:
     """The machine in a line."""
     versions = ", ".join(f"{name} {machine[name]}" for name in ("tensorflow", "keras", "numpy"))
-    return f"{pages.escaped(machine['processor'])}, {machine['cores']} cores, {versions}"
+    return f"{pages.escaped(machine['processor'])}, {machine['cores']} cores, {versions}{formats(machine)}"
+
+
+def formats(machine: dict[str, Any]) -> str:
+    """A mark for what earlier editions measured with numbers of 16 bits; nothing for the others."""
+    if machine.get("precision", "float32") == "float32":
+        return ""
+    return "; wide convolutions measured with bfloat16, which this edition no longer uses"
 
 
 def of_tasks(folder: Path) -> dict[str, str]:
@@ -172,12 +176,10 @@ def of_tasks(folder: Path) -> dict[str, str]:
 
 def of_limit(limit: dict[str, Any]) -> dict[str, str]:
     """The values on FLOP/s."""
-    small, large = (median(limit["peaks"][kind]) / GIGA for kind in ("float32", "mixed_bfloat16"))
     return {
         "limit": limit_table(limit),
         "profile": profile_table(limit),
-        "peak": f"{small:,.0f}",
-        "bfloat16 peak": f"{large:,.0f}",
+        "peak": f"{median(limit['peaks']['float32']) / GIGA:,.0f}",
     }
 
 
