@@ -5,7 +5,10 @@ Rendered pages hold real words in random order under four kinds of dirt, like th
 Castro-Bleda et al. 2019), and come with their true text, so that an OCR engine can be scored on them.
 """
 
+import os
 import textwrap
+import unicodedata
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,26 @@ from tqdm.auto import tqdm
 
 WHITE = np.float32(255)  # of a page in bytes
 LAYOUT = "Scans lie in train/*.png, clean twins of the same names and sizes in train_cleaned/, others in test/."
+# What is read, told by the contents of a file. Pillow knows more, but PostScript, for one, is a program to be run.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
+# Names of files in a folder that are meant as pages end so.
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".gif"}
+SUFFIXES |= {".pgm", ".pbm", ".ppm", ".pnm", ".jp2"}
+SPLIT = "Write each of its pages into a file of its own, for example by `magick pages.tif page-%d.png`."
+DEPTH = "Save it with 8 bits a pixel, for example by `magick page.tif -depth 8 page.png`."
+PDF = "a PDF", "Make pictures of its pages, for example by `pdftoppm -gray -r 300 -png pages.pdf page`."
+DJVU = "a DjVu file", "Make a picture of a page, for example by `ddjvu -format=tiff -page=1 pages.djvu page.tif`."
+POSTSCRIPT = "PostScript, a program, which is not run", "Save the page as PNG in the program that wrote it."
+PHOTO = "a photo in the format HEIC or AVIF", "Save it as JPEG or PNG on the telephone that took it."
+OTHERS = {  # what files that are no pictures hold near their beginning: what they are, and the way to a picture
+    b"%PDF": PDF,
+    b"AT&TFORM": DJVU,
+    b"%!PS": POSTSCRIPT,
+    b"\xc5\xd0\xd3\xc6": POSTSCRIPT,  # with a preview
+    b"ftyphei": PHOTO,
+    b"ftypmif1": PHOTO,
+    b"ftypavif": PHOTO,
+}
 SIZES = ((258, 540), (420, 540))  # height and width of the public scans
 WORDS = {
     "English": "After every frozen garden, the known lamp; a letter of just which neighbour? Quick, quiet (seven) "
@@ -29,7 +52,7 @@ WORDS = {
 }
 FONTS = ["DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Italic"]
 FONTS += ["STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic"]
-TEX_FONTS = ["cmr10", "cmss10", "cmti10", "cmtt10", "cmb10"]  # without accents
+TEX_FONTS = ["cmr10", "cmss10", "cmtt10", "cmb10"]  # without accents
 
 
 class DocumentError(RuntimeError):
@@ -65,12 +88,27 @@ def split(pages: list[Page], held_out: int, seed: int = 0) -> tuple[list[Page], 
     return [page for page in pages if page.group not in away], [page for page in pages if page.group in away]
 
 
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    """A font of matplotlib's, each the same file in every version since 3.9, size in pixels.
+
+    The basic layout needs no library beside Pillow, so that pages do not depend on what is installed.
+    """
+    from matplotlib import get_data_path
+
+    path = Path(get_data_path(), "fonts", "ttf", f"{name}.ttf")
+    try:
+        return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+    except OSError as error:
+        raise DocumentError(
+            f"the font {path} is missing or damaged: {error}\n  It comes with matplotlib 3.9 and later. "
+            "Install that again: python -m pip install --force-reinstall --no-deps matplotlib"
+        ) from error
+
+
 def _typeset(random: np.random.Generator, size: tuple[int, int], language: str) -> tuple[np.ndarray, str]:
     """A clean page (h, w) and its text."""
-    from matplotlib import get_data_path  # ships the fonts
-
-    font = random.choice(FONTS + TEX_FONTS * (language == "English"))
-    font = ImageFont.truetype(f"{get_data_path()}/fonts/ttf/{font}.ttf", int(random.integers(14, 33)))
+    name = random.choice(FONTS + TEX_FONTS * (language == "English"))
+    font = _font(name, int(random.integers(14, 33)))
     left, pitch, pool = int(random.integers(8, 40)), random.uniform(1.15, 1.4) * font.size, WORDS[language]
     letters = 0.9 * (size[1] - 2 * left) * len(pool) / font.getlength(pool)
     words = " ".join(random.choice(pool.split(), size[0] * size[1] // 400))
@@ -149,8 +187,10 @@ def draw(n: int, seed: int = 0, size: tuple[int, int] | None = None) -> list[Pag
     """Render n clean pages, each under every kind of dirt in `KINDS`: 4 n pages, the four of a clean page in a row.
 
     size: (height, width) in pixels; None alternates the two of the public scans. Languages take turns.
-    Page i depends on seed and i alone: the same seed gives the same bytes, whatever n is.
-    Raises ValueError when seed is negative.
+    Page i depends on seed and i alone: the same seed gives the same pages, whatever n is. The fonts are the same files
+    in every matplotlib since 3.9. Before Pillow 12 a few accents in three of them, the STIX ones, lie up to a pixel
+    higher or lower, and other versions of NumPy and SciPy may round a few pixels of the dirt to the next grey.
+    Raises ValueError when seed is negative, and DocumentError when one of matplotlib's fonts is missing.
     Taught in chapter 07.
     """
     pages = []
@@ -164,61 +204,193 @@ def draw(n: int, seed: int = 0, size: tuple[int, int] | None = None) -> list[Pag
 
 
 def to_bytes(page: np.ndarray) -> np.ndarray:
-    """Round a page in [0, 1] to the 256 greys of an image file, uint8, same shape."""
-    return np.rint(255 * np.clip(page, 0, 1)).astype("uint8")
+    """Round a page in [0, 1] to the 256 greys of an image file, uint8, same shape; what lies outside becomes 0 or 255.
+
+    Raises ValueError for bytes or other integers, which are no page in [0, 1], and for values that are not a number.
+    Taught in chapter 07.
+    """
+    page = _require_floats(page, "to_bytes")
+    return np.rint(255 * np.clip(page.astype(np.result_type(page, np.float32)), 0, 1)).astype("uint8")
+
+
+def _require_floats(page: np.ndarray, who: str) -> np.ndarray:
+    """The page as an array. Raises ValueError unless it holds floating-point numbers and no NaN."""
+    page = np.asarray(page)
+    if page.dtype.kind != "f":
+        raise ValueError(
+            f"{who}: the page holds {page.dtype}, but a page is float32 in [0, 1], 1 white. Divide bytes by "
+            "documents.WHITE, which is 255, as in read_page(path) / documents.WHITE."
+        )
+    if np.isnan(page).any():
+        raise ValueError(
+            f"{who}: {np.isnan(page).sum():,} of the page's {page.size:,} pixels are not a number (NaN). Look at what "
+            "made the page: a division by zero, or a model whose training diverged."
+        )
+    return page
 
 
 def read_page(path: str | Path) -> np.ndarray:
     """Read an image file as a grey page of bytes (h, w, 1), upright as a camera noted it; what is transparent is paper.
 
-    Raises DocumentError for a file that is missing, no readable image, or holds several pages or more than 8 bits.
+    Divided by `WHITE` it is a page in [0, 1], as the other functions take it. The contents of the file, not its name,
+    tell its format, which must be one of `FORMATS`.
+    Raises DocumentError with the remedy for a file that is missing, damaged, another kind of document, has more than
+    2 * PIL.Image.MAX_IMAGE_PIXELS pixels, or holds several pages or more than 8 bits a pixel.
+    Taught in chapter 07.
     """
     try:
-        with Image.open(path) as file:
-            if getattr(file, "n_frames", 1) > 1 or file.mode[0] in "IF":
-                raise ValueError("it holds several, or more than 8 bits a pixel")
-            image: Image.Image = ImageOps.exif_transpose(file)
-            if image.has_transparency_data:
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-            return np.asarray(image.convert("L"))[..., None]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large, but still below the limit
+            with Image.open(path, formats=FORMATS) as file:
+                return _grey(file, path)
+    except DocumentError:
+        raise
     except Exception as error:  # decoders raise whatever they like on a damaged file
-        raise DocumentError(f"{path} is no readable page: {error}\n  Put a good PNG, JPEG or TIFF there.") from error
+        raise DocumentError(f"{path} is no readable page: {_unreadable(Path(path), error)}") from error
+
+
+def _grey(file: Image.Image, path: str | Path) -> np.ndarray:
+    """The opened picture as bytes (h, w, 1). Raises DocumentError where grey bytes would lose something of it."""
+    n_pages = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)  # some cameras add small copies
+    if n_pages > 1:
+        raise DocumentError(f"{path} is no readable page: it holds {n_pages} pages, expected one\n  {SPLIT}")
+    if file.mode[0] in "IF":
+        kind = "16 or more bits a pixel" if file.mode[0] == "I" else "floating-point numbers"
+        raise DocumentError(f"{path} is no readable page: it holds {kind}, expected at most 8 bits\n  {DEPTH}")
+    image: Image.Image = ImageOps.exif_transpose(file)
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return np.asarray(image.convert("L"))[..., None]
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """Why a file is no page, and the remedy."""
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        return f"it has more than {most} million pixels\n  Scan with a lower resolution, or cut the page into parts."
+    if os.path.isdir(path):
+        return "it is a folder\n  Name a picture, or the folder alone."
+    if not os.path.exists(path):  # a name that no file can have is no error here
+        return "No such file\n  Look at the spelling, and at the folder that Python runs in."
+    if isinstance(error, PermissionError):
+        return "it may not be read\n  Change its permissions."
+    with path.open("rb") as file:
+        start = file.read(1024)
+    return _unlike_a_picture(start) or (
+        f"it is damaged or cut short ({error})\n  Put a good PNG, JPEG or TIFF there: copy or scan it again."
+    )
+
+
+def _unlike_a_picture(start: bytes) -> str:
+    """What a file is, from its first bytes, and the remedy; "" for what begins like a picture that is read here."""
+    if not start:
+        return "it is empty\n  Put a good PNG, JPEG or TIFF there: copy or scan it again."
+    for mark, (kind, remedy) in OTHERS.items():
+        if mark in start:
+            return f"it is {kind}\n  {remedy}"
+    return ""
+
+
+def _by_name(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The pictures in a folder by their names without suffix and case, and the names of all else that it holds."""
+    found, skipped = dict[str, Path](), []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        name = unicodedata.normalize("NFC", path.stem).casefold()
+        if not is_picture(path):
+            skipped.append(f"{folder.name}/{path.name}")
+        elif name in found:
+            both = f"{found[name]} and {path.name}"
+            raise DocumentError(f"{both} differ only in case or suffix\n  Rename one of them and its twin.")
+        else:
+            found[name] = path
+    return found, skipped
+
+
+def is_picture(path: Path) -> bool:
+    """Tell, by its name alone, whether a file in a folder is meant as a page; hidden files are not.
+
+    Taught in chapter 07.
+    """
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
 
 
 def read(folder: str | Path) -> list[Page]:
     """Read scans in the public layout: `train/*.png`, twins of the same name in `train_cleaned/`, others in `test/`.
 
-    Pages whose clean twins are equal form a group. Scans from `test/`, at the end, have no twin. The public scans show
-    28 texts on seven dirty sheets a size: to hold out a text is not to hold out its dirt.
-    Raises DocumentError for a folder without scans, a missing twin, and an unreadable or mismatched file.
+    Case and suffix of a name do not matter, and the other formats that `read_page` reads will do. Pages whose clean
+    twins are equal form a group. Scans from `test/`, at the end, have no twin. The public scans show 28 texts on seven
+    dirty sheets a size: to hold out a text is not to hold out its dirt.
+    Raises DocumentError for a folder without scans, a missing twin, and an unreadable or mismatched file; it names the
+    files that were skipped, since they are no pictures by their names.
     Taught in chapter 07.
     """
-    root, parts = Path(folder), ("train", "train_cleaned")
-    names = sorted({path.name for part in parts for path in (root / part).glob("[!.]*.png")})
-    if not names:
-        raise DocumentError(f"{folder} holds no scans\n  {LAYOUT}")
+    root = Path(folder)
+    (scans, skipped), (twins, more) = _by_name(root / "train"), _by_name(root / "train_cleaned")
+    if not scans and not twins:
+        raise DocumentError(f"{folder} holds no scans\n  found: {_found(root, skipped + more)}\n  {LAYOUT}")
+    for part, here, there in (("train_cleaned", scans, twins), ("train", twins, scans)):
+        if lonely := sorted(here.keys() - there.keys()):
+            raise DocumentError(_without_twin(root / part, here[lonely[0]], skipped + more))
     pages, known = [], dict[bytes, tuple[int, np.ndarray]]()
-    for name in names:
-        noisy, clean = (read_page(root / part / name) / WHITE for part in parts)
+    for name, path in scans.items():
+        noisy, clean = read_page(path) / WHITE, read_page(twins[name]) / WHITE
         if noisy.shape != clean.shape:
-            raise DocumentError(f"{root / 'train' / name}: {noisy.shape}, its twin: {clean.shape}\n  {LAYOUT}")
+            raise DocumentError(f"{path}: {noisy.shape}, its twin: {clean.shape}\n  {LAYOUT}")
         group, clean = known.setdefault(clean.tobytes(), (len(known), clean))
-        pages.append(Page(noisy, clean, "", group, f"train/{name}"))
-    test = sorted((root / "test").glob("[!.]*.png"))
+        pages.append(Page(noisy, clean, "", group, f"train/{path.name}"))
+    test = _by_name(root / "test")[0].values()
     return pages + [Page(read_page(path) / WHITE, None, "", -1, f"test/{path.name}") for path in test]
+
+
+def _found(root: Path, skipped: list[str]) -> str:
+    """What stands in a folder, for a message."""
+    if not root.is_dir():
+        return "no such folder"
+    names = skipped or [path.name + "/" * path.is_dir() for path in sorted(root.iterdir())]
+    return textwrap.shorten(", ".join(names) or "nothing", 300, placeholder=" …")
+
+
+def _without_twin(folder: Path, here: Path, skipped: list[str]) -> str:
+    """The message for a page whose twin, of the same name, is not in that folder."""
+    passed_over = f"\n  skipped: {', '.join(skipped)}" if skipped else ""
+    return f"{folder / here.name} is no readable page: No such file, the twin of {here}{passed_over}\n  {LAYOUT}"
 
 
 def patches(page: np.ndarray, size: int = 128, overlap: int = 32) -> np.ndarray:
     """View a page (h, w, 1) as overlapping square patches, (down, across, size, size, 1); its edges are reflected.
 
-    Raises ValueError unless overlap is even and 0 <= overlap < size.
+    Raises ValueError unless overlap is even and 0 <= overlap < size, and for an array of another shape.
     Taught in chapter 07.
     """
+    if page.ndim != 3 or page.shape[2] != 1 or not page.size:
+        raise ValueError(f"the page has shape {page.shape}, expected (height, width, 1){_to_page(page)}")
     if overlap % 2 or not 0 <= overlap < size:
         raise ValueError(f"overlap={overlap} of patches with {size} pixels a side; choose an even one below the size")
     step, margin = size - overlap, overlap // 2
     padded = np.pad(page, [(margin, margin + -side % step) for side in page.shape[:2]] + [(0, 0)], "reflect")
     return np.lib.stride_tricks.sliding_window_view(padded, (size, size, 1))[::step, ::step, 0]
+
+
+def _to_page(page: np.ndarray) -> str:
+    """What makes a page of an array of another shape."""
+    if not page.size:
+        return ". It is empty."
+    if page.ndim == 2:
+        return "; write page[..., None]."
+    if page.ndim == 3:
+        return '; make colours grey first, by PIL\'s Image.convert("L") or page.mean(axis=2, keepdims=True).'
+    return "; give the pages one after the other."
+
+
+def _predicted(predict: Callable, row: np.ndarray) -> np.ndarray:
+    """What predict answers to a row of patches. Raises ValueError when the answer has another shape."""
+    answer = np.asarray(predict(row))
+    if answer.shape != row.shape:
+        raise ValueError(
+            f"the answer to patches of shape {row.shape} has shape {answer.shape}, expected the same. A model whose "
+            "strides halve a patch must double it as often, and return one channel."
+        )
+    return answer
 
 
 def clean_page(predict: Callable, page: np.ndarray, size: int = 256, overlap: int = 64, title: str = "") -> np.ndarray:
@@ -227,10 +399,17 @@ def clean_page(predict: Callable, page: np.ndarray, size: int = 256, overlap: in
     predict: (n, size, size, 1) -> the same shape; it gets a row of patches at a time, so that memory stays bounded.
     title: of a progress bar; none without. An identity gives the page back bit for bit. No seam shows if a pixel's
     answer depends on its surroundings up to overlap / 2 pixels away.
-    Raises ValueError unless overlap is even and 0 <= overlap < size, and for predictions of another shape.
+    Raises ValueError for a page of another shape, of bytes, or with pixels outside [0, 1]; unless overlap is even and
+    0 <= overlap < size; and for predictions of another shape.
     Taught in chapter 07.
     """
+    page = _require_floats(page, "clean_page")
+    if page.size and not (page.min() >= 0 and page.max() <= 1):
+        raise ValueError(
+            f"clean_page: the page's pixels lie between {page.min():.4g} and {page.max():.4g}, expected 0 (ink) to 1 "
+            "(paper). Divide bytes by documents.WHITE, or cut off what lies outside by np.clip(page, 0, 1)."
+        )
     inside, rows = slice(overlap // 2, size - overlap // 2), patches(page, size, overlap)
     bar = tqdm(rows, title, leave=False, disable=not title)
-    middles = [predict(row).reshape(row.shape)[:, inside, inside].swapaxes(0, 1) for row in bar]
+    middles = [_predicted(predict, row)[:, inside, inside].swapaxes(0, 1) for row in bar]
     return np.concatenate(middles).reshape(len(rows) * (size - overlap), -1, 1)[: page.shape[0], : page.shape[1]]

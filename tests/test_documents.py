@@ -1,6 +1,12 @@
 """Documents: what stands on a rendered page, what the reader refuses, and patches that leave no trace."""
 
+import hashlib
+import re
+import struct
 import unicodedata
+import zlib
+from functools import partial
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -66,10 +72,54 @@ def test_every_font_has_every_letter():
             assert not [letter for letter in words if not font.get_char_index(ord(letter))], (name, language)
 
 
+# Of the font's file, the same in the wheels of matplotlib 3.9.0, 3.9.4, 3.10.0, 3.10.8, 3.11.0 and 3.11.2.
+FONT_FILES = {
+    "DejaVuSans": "3fdf69cabf06049ea70a00b5919340e2ce1e6d02b0cc3c4b44fb6801bd1e0d22",
+    "DejaVuSans-Bold": "b184b89e3c1075f22f6b71575b6fc20d4972b3cfd3b23322ca6fd596dcaef167",
+    "DejaVuSans-Oblique": "ccdf74b350f11fd3dd5774de50e5e6346a1a5da1f5b7d5fb83590665e97a5213",
+    "DejaVuSansMono": "602ec86b8948cfcd956482fe64f94c36c867770149ef2f791d4613f443bcecb3",
+    "DejaVuSerif": "107244956e9962b9e96faccdc551825e0ae0898ae13737133e1b921a2fd35ffa",
+    "DejaVuSerif-Italic": "3e7994fbc54fa10ce3352a42d548fadd7d9cadb69cb1109bc9d960f6dac57f04",
+    "STIXGeneral": "167378031e2dddc6216d67819c9260e9a06ffc4c478e4e23cb98a6fd44b183c2",
+    "STIXGeneralBol": "e8533dc7083fa346bda1933d60ea4a83b67d0945bceaf1b3541f82b4a0e2c6a0",
+    "STIXGeneralItalic": "6cfcb333d22b7c3c623bdfd40174f14c85c3d6731ca6166c1edc80140eae8527",
+    "cmr10": "4dd9761b058c009db9b2145f55ee6617d093c273dd3d6c5b3e43ff6110fa9bf6",
+    "cmss10": "7df91a83d05b2e471ec638cb0b435a360a3c792b09fc42a7da67e91f2e79115a",
+    "cmtt10": "6211f09ae93599991afda970c24669dad1a77e253d915624fbf212f702f071d7",
+    "cmb10": "074497b50c43ea57597181591f9893d38fc12a87e95104f5657fc2481f61a23a",
+}
+# Of clean pages in seven fonts. Not of STIX, whose accents Pillow places anew since version 12.
+DIGESTS = {
+    0: ["f8730cf88c4de84c", "ac50a6646f788240"],
+    2: ["ea9452208b96117c", "1a89f090a1b7ed0e"],
+    4: ["37cbd4680247de93", "bcb0ef6bb77239c1"],
+}
+
+
+def test_fonts_are_the_files_that_every_matplotlib_of_the_range_holds():
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    files = {name: hashlib.sha256((folder / f"{name}.ttf").read_bytes()).hexdigest() for name in FONT_FILES}
+    assert files == FONT_FILES and set(FONT_FILES) == {*documents.FONTS, *documents.TEX_FONTS}
+
+
+@pytest.mark.parametrize("seed", DIGESTS)
+def test_a_drawn_page_is_the_same_on_every_machine(seed):
+    """Measured with Pillow 10.3, 11.3, 12.0 and 13.0, and with NumPy 1.26 and 2.4."""
+    pages = [documents.to_bytes(page.clean) for page in documents.draw(2, seed)[::4]]
+    assert [hashlib.sha256(page.tobytes()).hexdigest()[:16] for page in pages] == DIGESTS[seed]
+
+
+def test_a_missing_font_is_named(monkeypatch):
+    monkeypatch.setattr(documents, "FONTS", ["Absent"])
+    monkeypatch.setattr(documents, "TEX_FONTS", [])
+    with pytest.raises(documents.DocumentError, match=r"Absent\.ttf is missing or damaged(?s:.*)pip install"):
+        documents.draw(1)
+
+
 def test_the_true_text_stands_on_the_page_uncut(monkeypatch):
     """Each line, written alone where there is room, takes the ink that the page shows."""
     fonts, load = [], ImageFont.truetype
-    monkeypatch.setattr(ImageFont, "truetype", lambda *a: fonts.append(load(*a)) or fonts[-1])
+    monkeypatch.setattr(ImageFont, "truetype", lambda *a, **how: fonts.append(load(*a, **how)) or fonts[-1])
     monkeypatch.setattr(documents, "KINDS", {"none": lambda random, back: np.ones_like(back)})
     pages = documents.draw(12, seed=3)
     for page, font in zip(pages, fonts[::2], strict=True):  # every other font writes what shows through
@@ -186,8 +236,44 @@ def test_a_missing_twin_is_named(scans, folder):
 
 
 def test_a_folder_without_scans_is_told_the_layout(tmp_path):
-    with pytest.raises(documents.DocumentError, match=r"holds no scans\n.*train_cleaned/"):
+    with pytest.raises(documents.DocumentError, match=r"holds no scans\n  found: nothing\n.*train_cleaned/"):
         documents.read(tmp_path)
+    (tmp_path / "1.png").touch()
+    (tmp_path / "Thumbs").mkdir()
+    with pytest.raises(documents.DocumentError, match=r"found: 1\.png, Thumbs/\n"):
+        documents.read(tmp_path)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "1.heic").touch()
+    with pytest.raises(documents.DocumentError, match=r"found: train/1\.heic\n"):
+        documents.read(tmp_path)
+    with pytest.raises(documents.DocumentError, match=r"absent holds no scans\n  found: no such folder"):
+        documents.read(tmp_path / "absent")
+
+
+def test_case_suffix_and_the_way_accents_are_stored_do_not_matter(scans):
+    (scans / "train" / "2.png").rename(scans / "train" / "2.PNG")
+    Image.open(scans / "train" / "5.png").save(scans / "train" / "Größe 5.TIF")
+    (scans / "train" / "5.png").unlink()
+    (scans / "train_cleaned" / "5.png").rename(scans / "train_cleaned" / "gro\u0308ße 5.png")
+    (scans / "test" / "1.png").rename(scans / "test" / "1.Png")
+    (scans / "train" / "Thumbs.db").write_bytes(b"what some systems leave")
+    (scans / "train" / "more.png").mkdir()
+    pages = documents.read(scans)
+    names = {"train/2.PNG", "train/Größe 5.TIF", "train/8.png", "train/11.png", "train/14.png", "test/1.Png"}
+    assert {page.name for page in pages} == names
+    assert len({page.group for page in pages} - {-1}) == 3
+
+
+def test_two_scans_of_one_name_are_refused(scans):
+    (scans / "train" / "2.jpg").write_bytes((scans / "train" / "2.png").read_bytes())
+    with pytest.raises(documents.DocumentError, match=r"2\.jpg and 2\.png differ only in case or suffix\n.*Rename"):
+        documents.read(scans)
+
+
+def test_what_was_skipped_is_named_where_a_twin_is_missing(scans):
+    (scans / "train_cleaned" / "5.png").rename(scans / "train_cleaned" / "5.heic")
+    with pytest.raises(documents.DocumentError, match=r"(?s)train_cleaned/5\.png .*skipped: .*train_cleaned/5\.heic\n"):
+        documents.read(scans)
 
 
 @pytest.mark.parametrize("folder", ["train", "train_cleaned"])
@@ -206,14 +292,89 @@ def test_a_damaged_file_is_named(scans, where, damage):
         documents.read(scans)
 
 
-def test_nothing_of_a_file_is_lost_in_silence(tmp_path):
+def refusal(path):
+    with pytest.raises(documents.DocumentError) as refused:
+        documents.read_page(path)
+    message = str(refused.value)
+    assert message.startswith(f"{path} is no readable page: ") and len(message.splitlines()) == 2
+    return message
+
+
+@pytest.mark.parametrize("format", ["TIFF", "GIF", "PNG", "WEBP"])
+def test_a_file_of_several_pages_is_told_to_be_split(tmp_path, format):
     path, grey = tmp_path / "page.tif", Image.new("L", (3, 2))
-    grey.save(path, save_all=True, append_images=[grey])
-    with pytest.raises(documents.DocumentError, match="it holds several"):
-        documents.read_page(path)
-    Image.fromarray(np.full((3, 2), 40_000, "uint16")).save(path)
-    with pytest.raises(documents.DocumentError, match="more than 8 bits"):
-        documents.read_page(path)
+    grey.save(path, format, save_all=True, append_images=[Image.new("L", (3, 2), 255)])
+    assert "it holds 2 pages, expected one\n  Write each" in refusal(path)
+
+
+def test_the_small_copies_that_some_cameras_add_are_no_pages(tmp_path):
+    photo = Image.new("L", (40, 20), 77)
+    photo.save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=[Image.new("L", (4, 2))])
+    page = documents.read_page(tmp_path / "photo.jpg")
+    assert page.shape == (20, 40, 1) and (page == 77).all()
+
+
+@pytest.mark.parametrize(
+    "type, what", [("uint16", "16 or more bits"), ("int32", "16 or more"), ("float32", "floating")]
+)
+def test_more_than_eight_bits_are_refused_with_the_remedy(tmp_path, type, what):
+    Image.fromarray(np.full((3, 2), 40_000, type)).save(tmp_path / "page.tif")
+    message = refusal(tmp_path / "page.tif")
+    assert what in message and "-depth 8" in message
+
+
+def test_what_is_no_picture_is_told_the_way_to_one(tmp_path):
+    kinds = {
+        b"%PDF-1.7\n": r"a PDF\n.*pdftoppm",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n": r"PostScript, a program, which is not run\n.*PNG",
+        b"\xc5\xd0\xd3\xc6" + bytes(26) + b"%!PS": r"PostScript, a program",
+        b"AT&TFORM\0\0\0\0DJVM": r"a DjVu file\n.*ddjvu",
+        b"\0\0\0\x18ftypheic": r"a photo in the format HEIC or AVIF\n.*JPEG",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>": r"damaged or cut short .*\n.*good PNG",
+        b"": r"it is empty\n.*good PNG",
+    }
+    for content, expected in kinds.items():
+        (tmp_path / "page.png").write_bytes(content)  # the name does not count
+        assert re.search(expected, refusal(tmp_path / "page.png"))
+
+
+def test_postscript_is_never_given_to_a_program_that_runs_it(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    def never(*arguments, **options):
+        raise AssertionError("the program in the file would have been run")
+
+    Image.new("L", (4, 4)).save(tmp_path / "page.eps")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", never)
+    (tmp_path / "page.png").write_bytes((tmp_path / "page.eps").read_bytes())
+    assert "not run" in refusal(tmp_path / "page.png") and "not run" in refusal(tmp_path / "page.eps")
+
+
+def png(width, height):
+    """The beginning of a grey PNG file of that size, and an empty body."""
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    )
+    chunks = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_a_page_of_too_many_pixels_is_told_what_to_do(tmp_path, recwarn):
+    (tmp_path / "page.png").write_bytes(png(18_000, 15_500))
+    message = refusal(tmp_path / "page.png")
+    assert "more than 178 million pixels\n  Scan with a lower resolution" in message and "DOS" not in message
+    (tmp_path / "page.png").write_bytes(png(10_000, 9_000))  # read without a warning, were it whole
+    assert "cut short" in refusal(tmp_path / "page.png") and not recwarn
+
+
+def test_folders_missing_files_and_odd_names_are_named(tmp_path):
+    assert "it is a folder" in refusal(tmp_path)
+    for name in ("absent.png", "x" * 300 + ".png"):
+        assert "No such file\n  Look at the spelling" in refusal(tmp_path / name)
 
 
 def test_photographs_are_turned_upright_and_made_grey(tmp_path):
@@ -293,6 +454,53 @@ def test_a_progress_bar_counts_the_rows(capsys):
     assert "page.png:   0%|          | 0/9" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "shape, remedy",
+    {
+        (5, 9): r"write page\[\.\.\., None\]",
+        (5, 9, 3): 'convert\\("L"\\)',
+        (5, 9, 4): "make colours grey",
+        (2, 5, 9, 1): "one after the other",
+        (0, 9, 1): "is empty",
+        (): "one after the other|empty",
+    }.items(),
+)
+def test_only_a_grey_page_is_cut_into_patches(shape, remedy):
+    for function in (documents.patches, partial(documents.clean_page, lambda patches: patches)):
+        with pytest.raises(
+            ValueError, match=rf"shape {re.escape(str(shape))}, expected \(height, width, 1\).*({remedy})"
+        ):
+            function(np.zeros(shape, "float32"))
+
+
+@pytest.mark.parametrize("type", ["uint8", "uint16", "int64", "bool"])
+def test_bytes_are_refused_where_numbers_between_0_and_1_are_meant(type):
+    page = np.ones((5, 9, 1), type)
+    for function in (documents.to_bytes, partial(documents.clean_page, lambda patches: patches)):
+        with pytest.raises(ValueError, match=rf"holds {type}, but .* Divide bytes by documents\.WHITE"):
+            function(page)
+
+
+def test_what_is_no_number_or_no_grey_is_refused():
+    page = np.full((5, 9, 1), 0.5, "float32")
+    page[2, 3] = np.nan
+    for function in (documents.to_bytes, partial(documents.clean_page, lambda patches: patches)):
+        with pytest.raises(ValueError, match=r"1 of the page's 45 pixels are not a number \(NaN\)"):
+            function(page)
+    for value in (-0.5, 1.5, 255, np.inf):
+        page[2, 3] = value
+        with pytest.raises(ValueError, match=r"lie between .*, expected 0 \(ink\) to 1 \(paper\)"):
+            documents.clean_page(lambda patches: patches, page)
+
+
+@pytest.mark.parametrize("type", ["float16", "float32", "float64"])
+def test_a_page_of_bytes_comes_back_from_numbers_between_0_and_1(type):
+    page = np.arange(256, dtype="uint8").reshape(16, 16, 1)
+    assert (documents.to_bytes((page / documents.WHITE).astype(type)) == page).all()
+    assert documents.to_bytes(np.array([-1, 2, np.inf], type)).tolist() == [0, 255, 255]
+    assert documents.clean_page(lambda patches: patches, (page / documents.WHITE).astype(type)).dtype == type
+
+
 @pytest.mark.parametrize("overlap", [3, 16, 20, -2])
 def test_patches_that_do_not_fit_are_refused(overlap):
     with pytest.raises(ValueError, match=f"overlap={overlap} of patches with 16"):
@@ -301,5 +509,7 @@ def test_patches_that_do_not_fit_are_refused(overlap):
 
 def test_answers_of_another_size_are_refused():
     for answer in (lambda patches: patches[:, ::2, ::2], lambda patches: patches.repeat(3, axis=-1)):
-        with pytest.raises(ValueError):
+        with pytest.raises(
+            ValueError, match=r"answer to patches of shape \(4, 16, 16, 1\) has shape .*expected the same"
+        ):
             documents.clean_page(answer, np.zeros((40, 40, 1)), 16, 4)
