@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import layers
 from scipy.special import expit, logit
 
-from aebook import baselines, data, documents, losses, metrics, models, noise, sources, train
+from aebook import baselines, data, documents, losses, metrics, models, noise, sources
 
 DRAWS, IMAGES = 8, 1000  # for a bound: draws of an image's latents, test images
 PAGE, PADDED = (258, 540), [(0, 0), (0, 14), (0, 4), (0, 0)]  # what a page lacks to be divisible by 16
