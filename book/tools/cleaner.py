@@ -1,9 +1,9 @@
 """Train the model that `python -m aebook clean` uses, on rendered pages alone: the licence of the scans is unclear.
 
-`make cleaner` goes on where it was stopped, until MINUTES are spent; it writes the model to aebook/cleaner.keras and
+`make cleaner` goes on where it was stopped, until MINUTES are spent; it writes the weights to aebook/cleaner.npz and
 how well it does to benchmarks/results/cleaner.json. `--scans pages` or `--scans leaky` trains on the public scans
 instead, a quarter of them held out by text or by file, and only reports, to cleaner_pages.json or cleaner_leaky.json;
-`--start aebook/cleaner.keras` lets it begin with what the shipped model knows.
+`--start aebook/cleaner.npz` lets it begin with what the shipped model knows.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from aebook import baselines, data, documents, metrics, models, train
+from aebook import baselines, clean, data, documents, metrics, models, train
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE, BATCH, STEPS = 128, 8, 400  # side of a patch, patches a step, steps a round
@@ -31,7 +31,7 @@ TEXTS, POOL, HELD_OUT = 16, 400, 12  # clean pages drawn for a round, scans kept
 
 def build() -> keras.Model:
     """The model: four sizes, each half the one before, so that it sees stains whole and letters sharp."""
-    return models.denoiser(widths=(16, 24, 32, 48), skips=True, activation="relu", shape=(None, None, 1))
+    return models.denoiser(**clean.ARGUMENTS, shape=clean.PAGES)
 
 
 def cut(pages: list[documents.Page], seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -75,10 +75,10 @@ def split(scans: list[documents.Page], how: str) -> tuple[list[documents.Page], 
 def score(model: keras.Model, pages: list[documents.Page]) -> dict[str, float]:
     """RMSE of the pages as they are, divided by their background, and cleaned by the model as the command does it."""
 
-    def clean(page: np.ndarray) -> np.ndarray:
+    def cleaned(page: np.ndarray) -> np.ndarray:
         return documents.to_bytes(documents.clean_page(partial(model.predict, batch_size=4, verbose=0), page)) / 255
 
-    ways = {"as they are": np.asarray, "background division": baselines.divide_background, "model": clean}
+    ways = {"as they are": np.asarray, "background division": baselines.divide_background, "model": cleaned}
     truth = [page.clean for page in pages]
     return {name: round(metrics.rmse(truth, [way(page.noisy) for page in pages]), 4) for name, way in ways.items()}
 
@@ -105,7 +105,7 @@ def go_on(
         model.save(half)
         half.replace(kept)  # whoever stops the program leaves either the old model or the new one
         losses = {"train": round(history.train[0], 5), "valid": round(history.valid[0], 5)}
-        rounds.append({**losses, "seconds": round(time.perf_counter() - start), "precision": history.precision})
+        rounds.append({**losses, "seconds": round(time.perf_counter() - start)})
         log.write_text(json.dumps(rounds))
         print(f"round {number}, {spent / 60:.0f} of {limit / 60:.0f} minutes before it: {losses}", flush=True)
     return rounds
@@ -116,13 +116,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=120, help="time for training, earlier runs included")
     parser.add_argument("--scans", choices=["pages", "leaky"], help="train on the public scans; ship no model")
-    parser.add_argument("--start", type=Path, help="a model of this kind to begin with, rather than random weights")
+    parser.add_argument("--start", type=Path, help="weights of this kind, .npz, to begin with, rather than random ones")
     given = parser.parse_args(arguments)
     folder = ROOT / "_build" / "cleaner" / (given.scans or "rendered")
     scans = data.cache() / "dirty-documents"
     scans = [page for page in documents.read(scans) if page.clean is not None] if scans.is_dir() else []
     keras.utils.set_random_seed(0)
-    first = keras.saving.load_model(given.start, compile=False) if given.start else build()
+    first = clean.load_network(given.start) if given.start else build()
     if given.scans:
         rest, held = split(scans, given.scans)
         tests = {f"scans held out, {given.scans}": held}
@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = keras.saving.load_model(folder / "model.keras", compile=False)
     report = {
         "what": "RMSE over all pixels of all pages",
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "precision": rounds[-1]["precision"]},
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
         "minutes": round(sum(done["seconds"] for done in rounds) / 60),
         "rounds": len(rounds),
         "weights": model.count_params(),
@@ -151,7 +151,9 @@ def main(arguments: list[str] | None = None) -> None:
     name = f"cleaner_{given.scans}.json" if given.scans else "cleaner.json"
     (ROOT / "benchmarks" / "results" / name).write_text(json.dumps(report, indent=1) + "\n")
     if not given.scans:
-        model.save(ROOT / "aebook" / "cleaner.keras")
+        half = folder / "half.npz"
+        clean.save_weights(model, half)
+        half.replace(ROOT / "aebook" / "cleaner.npz")  # never half a file in the package
 
 
 if __name__ == "__main__":
