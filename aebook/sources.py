@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import keras
-from keras import layers, ops, optimizers
+from keras import layers, optimizers
 
-from aebook.layers import DenseTranspose, Sampling
+from aebook.layers import DenseTranspose, PublishedKL, Sampling
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,6 @@ class Recipe:
     optimizer: Callable[[], keras.optimizers.Optimizer] | None = None
     batch_size: int = 128
     epochs: int = 0
-
-
-@keras.saving.register_keras_serializable("aebook")
-class PublishedKL(keras.layers.Layer):
-    """Source E's KL term: 5e-4 times a mean, the formula for a log variance given a log deviation (chapter 11)."""
-
-    def call(self, inputs: list[Any]) -> list[Any]:
-        """Add the term to the loss and hand the inputs on."""
-        z_mean, s = (ops.cast(half, "float32") for half in inputs)  # as the loss that it is added to
-        self.add_loss(-5e-4 * ops.mean(1 + s - ops.square(z_mean) - ops.exp(s)))
-        return inputs
 
 
 _SAME: dict[str, Any] = {"kernel_size": 3, "padding": "same"}

@@ -53,12 +53,43 @@ def test_k_sparse_refuses_a_k_that_the_code_cannot_have(k):
         KSparse(k)(CODES)
 
 
-def test_k_may_change_between_two_fits():
+def test_another_k_takes_another_layer_and_the_same_weights():
     model, x = models.sparse(20, KSparse(3)), np.random.default_rng(0).random((8, 28, 28, 1), "float32")
-    train.fit(model, (x, x), epochs=1)
-    model.encoder.layers[-1].k = 7
-    train.fit(model, (x, x), epochs=1)
-    assert ((model.encoder.predict(x, verbose=0) != 0).sum(axis=1) == 7).all()
+    model.encoder.predict(x, verbose=0)
+    with pytest.raises(AttributeError, match="k is 3 and stays so"):
+        model.encoder.layers[-1].k = 7
+    assert ((model.encoder.predict(x, verbose=0) != 0).sum(axis=1) == 3).all()
+    wider = models.sparse(20, KSparse(7))
+    wider.set_weights(model.get_weights())
+    assert ((wider.encoder.predict(x, verbose=0) != 0).sum(axis=1) == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (KSparse(3), "k"),
+        (L1Sparsity(0.1), "weight"),
+        (KLSparsity(0.1, 0.2), "rate"),
+        (KLSparsity(0.1, 0.2), "weight"),
+        (KLSparsity(0.1, 0.2), "momentum"),
+    ],
+)
+def test_what_a_layer_was_made_with_stays_as_soon_as_it_is_built(layer, name):
+    setattr(layer, name, getattr(layer, name))  # before that, nothing was compiled with it
+    layer(RATES)
+    before = getattr(layer, name)
+    with pytest.raises(AttributeError, match="compiled would keep the old value"):
+        setattr(layer, name, 0.5)
+    assert getattr(layer, name) == before
+
+
+def test_numbers_that_make_no_sense_are_refused():
+    for make in (lambda: L1Sparsity(-0.1), lambda: KLSparsity(0.1, -1.0), lambda: L1Sparsity(float("nan"))):
+        with pytest.raises(ValueError, match="is less than 0"):
+            make()
+    for k in (2.5, True, "3", None):
+        with pytest.raises(ValueError, match="no whole number"):
+            KSparse(k)
 
 
 # ---- L1

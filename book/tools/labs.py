@@ -5,13 +5,12 @@ import hashlib
 import html
 import json
 import shutil
-import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import aebook
 import pages
 from aebook import _silence
 
@@ -99,8 +98,10 @@ def write_pictures(folder: Path, executed: dict[str, dict]) -> None:
 def files(build: Path, executed: dict[str, dict]) -> dict[str, Path]:
     """Name of a lab -> folder with its ONNX files and arrays, below `build`; what was converted before is kept."""
     folders = {}
+    here, package = Path(__file__), Path(aebook.__file__).parent
+    converters = b"".join(path.read_bytes() for path in (here, package / "export.py", package / "layers.py"))
     for name, (_, lab, _) in of(executed).items():
-        key = hashlib.sha256(json.dumps(lab, sort_keys=True).encode() + Path(__file__).read_bytes()).hexdigest()[:12]
+        key = hashlib.sha256(json.dumps(lab, sort_keys=True).encode() + converters).hexdigest()[:12]
         folders[name] = build / "labs" / key
         if not folders[name].exists():
             scratch = folders[name].with_name(f"{key}.part")
@@ -150,31 +151,11 @@ def rebuilt(model: dict[str, Any]) -> Any:
     return whole
 
 
-def teach_erfc() -> None:
-    """Tell tf2onnx what TensorFlow makes of GELU: erfc(x) = 1 - erf(x)."""
-    from tf2onnx import handler, utils
-
-    class Erfc:
-        @classmethod
-        def version_9(cls, graph: Any, node: Any, **_: Any) -> None:
-            kind = {"shapes": node.output_shapes, "dtypes": node.output_dtypes}
-            one = graph.make_const(utils.make_name("one"), np.array(1, "float32")).output[0]
-            erf = graph.make_node("Erf", node.input, **kind).output[0]
-            graph.remove_node(node.name)
-            graph.make_node("Sub", [one, erf], outputs=node.output, name=node.name, **kind)
-
-    handler.tf_op("Erfc")(Erfc)
-
-
 def onnx(model: dict[str, Any]) -> bytes:
-    """A stored model as an ONNX file in float32, by Keras's own export, for batches of any size."""
-    whole = rebuilt(model)
-    with _silence():
-        teach_erfc()
-    whole(values(model["input"])[:1])
-    with tempfile.TemporaryDirectory() as folder, _silence(), warnings.catch_warnings(action="ignore"):
-        whole.export(f"{folder}/model.onnx", format="onnx", verbose=False)
-        return Path(folder, "model.onnx").read_bytes()
+    """A stored model as an ONNX file in float32, for batches of any size."""
+    from aebook.export import onnx_bytes
+
+    return onnx_bytes(rebuilt(model))
 
 
 def packed(file: bytes) -> bytes:
