@@ -25,7 +25,7 @@ PYTEST   = $(LONG_RUN) -- $(PY) -m pytest -n 2 --dist loadfile --nbval --nbval-c
 BUILD    = $(PY) book/tools/build.py --data --profile '$(PROFILE)' --cores $$(( $(CORES) + 1 )) \
            $(if $(MEMORY),--memory $(MEMORY))
 
-.PHONY: help book test lab serve clean run chapters gpu backends bench results nbval site links tidy address cleaner
+.PHONY: help book test lab serve clean run chapters gpu backends bench results nbval site links tidy address cleaner versions always
 help:
 	@echo 'make book     run the chapters and build the site   (PROFILE=full: real data at full size)'
 	@echo 'make test     test the package, the notebooks and the site'
@@ -34,7 +34,7 @@ help:
 	@echo 'make clean    remove what was built                 (.venv stays)'
 	@echo
 	@echo 'For authors:  make chapters [ONLY=notebooks/02_vanilla.ipynb] · tidy · address · links · cleaner [MINUTES=120]'
-	@echo '              backends (the models on JAX)'
+	@echo '              backends (the models on JAX) · versions SET=lowest|newest|colab (an environment of its own, 2 to 4 GB)'
 	@echo 'For hours, and they go on where they were stopped:  bench (speed beside the sources) · results [LONG=yes] (published'
 	@echo '              numbers beside ours)'
 
@@ -46,10 +46,10 @@ test: $(TESTS)
 	@$(PYTEST) --cov=aebook --cov-fail-under=95 tests notebooks
 
 lab: $(BOOK)
-	@.venv/bin/jupyter lab notebooks
+	@$(PY) book/tools/lab.py
 
 serve: $(BOOK)
-	@$(PY) book/tools/serve.py _build/$(PROFILE)/html
+	@$(PY) book/tools/serve.py '_build/$(PROFILE)/html'
 
 clean:
 	rm -rf _build .snakemake
@@ -95,7 +95,18 @@ cleaner: $(BOOK)
 
 links: $(BOOK)
 	@$(PY) book/tools/stage.py --profile committed
-	@.venv/bin/jupyter-book build -q --builder linkcheck --path-output _build/links _build/committed/site
+	@$(PY) -c 'from jupyter_book.cli.main import main; main()' build -q --builder linkcheck --path-output _build/links _build/committed/site
+
+# Declared versions, tried: the lowest, the newest, or those of Colab's image, in an environment of their own.
+SETS     := lowest newest colab
+PYTHONS_lowest := python3.11 python3.12 python3.13 python3
+PYTHONS_newest := python3.13 python3.12 python3.11 python3
+PYTHONS_colab  := $(PYTHONS_newest)
+versions:
+	@test -n '$(filter $(SET),$(SETS))' || { echo 'which versions?  make versions SET=lowest, SET=newest or SET=colab' >&2; exit 2; }
+	@mkdir -p _build/versions
+	@sh book/tools/venv.sh '_build/versions/$(SET)' $(PYTHONS_$(SET))
+	@'_build/versions/$(SET)/bin/python' book/tools/versions.py '$(SET)' $(if $(ONLY),--only $(ONLY))
 
 tidy: $(BOOK)
 	@$(PY) book/tools/notebooks.py tidy
@@ -105,18 +116,7 @@ address: $(BOOK)
 
 # ---- the environment
 
-# opencv-python links libGL, which slim machines and containers lack; its headless build serves pyimgaug as well.
-$(BOOK): requirements.txt constraints.txt pyproject.toml | .venv/bin/python
-	@echo 'installing into .venv (about 1.5 GB, some minutes, once)'
-	@$(PIP) $(CONSTRAINTS) -r requirements.txt $(EXTRA)
-	@$(PY) -m pip --disable-pip-version-check uninstall --quiet --yes opencv-python
-	@$(PIP) $(CONSTRAINTS) --no-deps --force-reinstall opencv-python-headless
-	@$(PIP) --no-deps --editable .
-	@touch $@
-
-$(TESTS): $(BOOK) requirements-dev.txt
-	@$(PIP) $(CONSTRAINTS) -r requirements-dev.txt
-	@touch $@
-
-.venv/bin/python:
+# Looked at every time, which takes a moment: a stamp within .venv says whether there is anything to install or to mend.
+$(BOOK) $(TESTS): always
 	@sh book/tools/venv.sh
+	@$(PY) book/tools/install.py $(@:.venv/installed-%=%) $(CONSTRAINTS) $(foreach word,$(EXTRA),--extra '$(word)')

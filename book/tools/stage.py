@@ -48,8 +48,8 @@ def mirror(site: Path) -> None:
     shutil.copytree(ROOT / "book", site / "book", ignore=shutil.ignore_patterns("npm", "__pycache__"))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, site)
-    node.mathjax(ROOT / "_build", site / "book/site/mathjax")
-    node.runtime(ROOT / "_build", site / "book/site/ort")
+    node.mathjax(site / "book/site/mathjax")
+    node.runtime(site / "book/site/ort")
 
 
 def write_notebook(path: Path, notebook: dict) -> None:
