@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import nbval.plugin
+import progress
 import pytest
 from nbval.kernel import RunningKernel
 
@@ -58,3 +59,8 @@ nbval.plugin.IPyNbFile.__init__ = _init
 RunningKernel.execute_cell_input = _execute
 # The bar on coverage is for the tests of the package; the chapters shall not help to reach it.
 nbval.plugin.setup_coverage = nbval.plugin.teardown_coverage = _do_nothing
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Print one line as each file of tests starts and ends."""
+    progress.listen(session.config)

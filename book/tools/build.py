@@ -69,8 +69,10 @@ def environment() -> dict[str, str]:
     values = {**os.environ, "PYTHONUTF8": "1"}
     cache = platformdirs.user_cache_path()
     if unwritable(cache / "snakemake", "caches"):
-        values["XDG_CACHE_HOME"] = str(ROOT / "_build" / "cache")
-        values.setdefault("MPLCONFIGDIR", str(ROOT / "_build" / "cache" / "matplotlib"))
+        ours = ROOT / "_build" / "cache"
+        values["XDG_CACHE_HOME"] = str(ours)
+        values.setdefault("MPLCONFIGDIR", str(ours / "matplotlib"))
+        values.setdefault("IPYTHONDIR", str(ours / "ipython"))
         if (cache / "aebook").is_dir():  # data that was fetched before is still read from there
             values.setdefault("AEBOOK_DATA_DIR", str(cache / "aebook"))
     return values

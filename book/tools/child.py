@@ -6,6 +6,8 @@ The command runs in a session of its own, so that Ctrl-C reaches this process al
 with a traceback, and Jupyter's kernels would not hear it at all.
 """
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -27,7 +29,10 @@ def run(command: Sequence[str], again: str, environment: Mapping[str, str] | Non
         signal.signal(number, _raise)
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        return process.wait()
+        status = process.wait()
+        if status < 0:  # it was ended from outside, and could not end what it had started
+            end_group(process.pid)
+        return status
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
         stop(process.pid)
@@ -52,6 +57,13 @@ def stop(pid: int) -> None:
     _, left = psutil.wait_procs([top, *below], timeout=PATIENCE)
     for process in left:
         _signalled(process, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+
+
+def end_group(pid: int) -> None:
+    """End what a process has left behind in its session. Kernels have sessions of their own, and end with their users."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
 
 
 def _signalled(process: psutil.Process, number: int) -> None:

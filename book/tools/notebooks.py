@@ -130,9 +130,9 @@ def write(path: Path, text: str) -> None:
     try:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(part, path)
-    except OSError:
+    except OSError as error:
         part.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def system_trouble(error: OSError) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-LAST = "At least one job did not complete successfully"  # each of them has spoken for itself
+# What failed has said why by itself; these only repeat that it failed.
+REPEATED = ("At least one job did not complete successfully", "CalledProcessError in file")
 
 
 class LogHandler(LogHandlerBase):
@@ -40,7 +41,7 @@ class LogHandler(LogHandlerBase):
             self._finish(*self.running.pop(record.job_id))
         elif event == LogEvent.JOB_ERROR and record.jobid in self.running:
             self._fail(record)
-        elif event == LogEvent.ERROR and not str(record.msg).startswith(LAST):
+        elif event == LogEvent.ERROR and not any(words in str(record.msg) for words in REPEATED):
             say(sys.stderr, sentence(str(record.msg)))
 
     def _start(self, record: logging.LogRecord) -> None:
@@ -81,7 +82,8 @@ def sentence(message: str) -> str:
     """Snakemake's message without the lines that only its authors can use."""
     if "Traceback (most recent call last)" in message:
         return message.strip().splitlines()[-1]
-    return "\n".join(line for line in message.splitlines() if line.strip() and not line.startswith("  File "))
+    lines = [line for line in message.splitlines() if line.strip() not in ("", "None")]
+    return "\n".join(line for line in lines if not line.startswith("  File "))
 
 
 def say(stream: object, line: str) -> None:
