@@ -8,7 +8,6 @@ import gzip
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import threading
@@ -33,6 +32,7 @@ import site_ext  # noqa: E402
 import stage  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+HANGS = 600_000  # milliseconds after which a page that does not answer is given up; no measure of speed
 REMEDY = "no Chromium here, so the site was not opened in a browser: apt-get install chromium"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 CHAPTERS = [f"notebooks/{name}" for name in notebooks.chapters()]
@@ -104,7 +104,9 @@ def open_tab(browser, screen: str):
     """A tab of its own, with nothing cached."""
     width, height, scheme = SCREENS[screen]
     viewport = {"width": width, "height": height}
-    return browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
+    tab = browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
+    tab.set_default_timeout(HANGS)
+    return tab
 
 
 def violations(tab) -> list[str]:
@@ -118,6 +120,9 @@ def violations(tab) -> list[str]:
     return [
         f"{rule['id']}: {rule['nodes'][0]['html'][:200]}" for rule in found if rule["impact"] in ("serious", "critical")
     ]
+
+
+FRAMES = "async () => { for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame) }"
 
 
 def observe(browser, url: str, screen: str) -> Visit:
@@ -143,7 +148,7 @@ def observe(browser, url: str, screen: str) -> Visit:
     kept = "[...document.querySelectorAll('.prev-next-area *, table[data-cards] tbody *')]"
     beyond = f"{kept}.filter(e => e.getBoundingClientRect().right > 360)"
     narrow = f"[...{formulas}, ...{beyond}].map(e => e.id || e.textContent)"
-    tab.wait_for_timeout(100)  # formulas are fitted when a fold has opened
+    tab.evaluate(FRAMES)  # formulas are fitted when a fold has opened
     visit.cut = tab.evaluate(cut if screen == "wide-light" else narrow)
     visit.axe = violations(tab)
     if screen == "wide-light":
@@ -233,8 +238,18 @@ def test_root_leads_to_the_first_page(browser, address):
 
 LABS = labs.of(stage.read_chapters("committed"))
 each_lab = pytest.mark.parametrize("lab", LABS)
-LISTEN = """window.answers = []; document.querySelector('.lab').addEventListener('answer', ({detail}) => answers.push({
-    model: detail.model, input: [...detail.input], output: [...detail.output], milliseconds: detail.milliseconds}))"""
+LISTEN = """window.answers = []; window.open = 0;
+const lab = document.querySelector('.lab');
+lab.addEventListener('ask', () => window.open++);
+lab.addEventListener('answer', ({detail}) => {
+    window.open--;
+    answers.push({model: detail.model, input: [...detail.input], output: [...detail.output]});
+});"""
+REST = """async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    for (let still = 0; still < 3; still = window.open ? 0 : still + 1) await frame();
+    return answers.splice(0);
+}"""
 OPENED = ".lab[data-apart]:not(:has(.lab-start))"
 
 
@@ -247,8 +262,7 @@ class Open:
 
     def answers(self) -> list[dict]:
         """What the models were asked and answered since the last call, once they rest."""
-        self.tab.wait_for_timeout(100)
-        return self.tab.evaluate("answers.splice(0)")
+        return self.tab.evaluate(REST)
 
     def status(self) -> str:
         """What the lab says aloud."""
@@ -299,23 +313,19 @@ def apart(lab: Open, answer: dict) -> float:
 
 
 @each_lab
-def test_a_lab_opens_soon_and_answers_as_keras_does(visit_lab, lab):
+def test_a_lab_opens_with_few_requests_and_answers_as_keras_does(visit_lab, lab):
     """Nothing is loaded before the click; the stored test vector comes out; no other host is asked."""
-    begin = visit_lab.click(lab)
-    seconds = begin.tab.evaluate("performance.now()")
-    begin.tab.wait_for_selector(OPENED)
-    seconds = (begin.tab.evaluate("performance.now()") - seconds) / 1000
+    begin = visit_lab(lab)
     answers = begin.answers()
     assert {answer["model"] for answer in answers} == set(LABS[lab][1]["models"])
     assert float(begin.tab.evaluate("document.querySelector('.lab').dataset.apart")) < 1e-5
     assert max(apart(begin, answer) for answer in answers) < 1e-5
     assert not visit_lab.seen.troubles
     assert not [url for url in visit_lab.seen.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
-    single = statistics.median(answer["milliseconds"] for answer in answers[len(LABS[lab][1]["models"]) :])
-    line = f"lab {lab}: opened in {seconds:.2f} s, an answer in {single:.1f} ms"
-    with (ROOT / "_build/committed/labs.txt").open("a") as file:
-        file.write(f"{line}\n")
-    assert seconds < 3
+    models = len(LABS[lab][1]["models"])
+    loaded = [url for url in visit_lab.seen.requests if re.search("/ort/|/labs/", url)]
+    assert len(loaded) == len(set(loaded)) <= models + 7, "scripts, the runtime, the arrays and each model, once"
+    assert models < len(answers) <= 2 * models + 2, "the stored inputs, then what is shown first"
 
 
 @each_lab
@@ -362,7 +372,6 @@ def test_a_point_is_dragged_through_the_plane(visit_lab):
     assert len(answers) > 2 and {answer["model"] for answer in answers} == {"plain"}
     assert answers[-1]["input"][0] > answers[0]["input"][0] and answers[-1]["input"][1] > answers[0]["input"][1]
     assert max(apart(lab, answer) for answer in answers) < 1e-5
-    assert statistics.median(answer["milliseconds"] for answer in answers) < 16
 
 
 def test_the_planes_are_used_by_keyboard_alone(visit_lab):
@@ -563,7 +572,7 @@ def test_memory_stays_flat(visit_lab, lab):
 
 
 def test_the_scripts_types_hold():
-    tsc = node.modules(ROOT / "_build") / "typescript/bin/tsc"
+    tsc = node.modules() / "typescript/bin/tsc"
     command, environment = node.node()
     run = subprocess.run([*command, str(tsc), "-p", str(node.NPM)], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
@@ -745,6 +754,13 @@ def test_an_unknown_placeholder_is_named():
 def test_a_failing_claim_stops_the_site():
     with pytest.raises(SystemExit, match="01_theory: a claim does not hold: PCA"):
         pages.claims_of("01_theory", notebook(claim(verdict="fails")))
+
+
+def test_two_checks_of_the_same_words_stop_the_site():
+    books = {"01_theory": notebook(claim()), "02_vanilla": notebook(claim(), claim(statement="another"))}
+    with pytest.raises(SystemExit, match=r"same words, in 01_theory and 02_vanilla: PCA.*\n.*Reword"):
+        pages.claims_of_all(books)
+    assert len(pages.claims_of_all({"02_vanilla": books["02_vanilla"]})) == 2
 
 
 def test_claims_page_counts_and_leaves_out_exercises():

@@ -51,6 +51,18 @@ def outputs(notebook: dict) -> list[dict]:
     return [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
 
 
+def claims_of_all(executed: dict[str, dict]) -> list[Claim]:
+    """The claims of all chapters. Raises SystemExit where two have the same words: a page could quote only one."""
+    claims = [claim for name, notebook in executed.items() for claim in claims_of(name, notebook)]
+    first: dict[str, str] = {}
+    for claim in claims:
+        if claim.statement in first:
+            where = f"{first[claim.statement]} and {claim.chapter}"
+            raise SystemExit(f"site: two checks have the same words, in {where}: {claim.statement}\n  Reword one of them.")
+        first[claim.statement] = claim.chapter
+    return claims
+
+
 def claims_of(chapter: str, notebook: dict) -> list[Claim]:
     """The claims stored in an executed notebook, in its order. Raises SystemExit when one of them does not hold."""
     stored = [output["data"][MIME] for output in outputs(notebook) if MIME in output.get("data", {})]

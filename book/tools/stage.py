@@ -74,7 +74,7 @@ def write_picture(folder: Path, name: str, notebook: dict) -> None:
 
 def write_pages(site: Path, profile: str, executed: dict[str, dict]) -> None:
     """Write the computed pages and fill the others' placeholders."""
-    claims = [claim for name, notebook in executed.items() for claim in pages.claims_of(name, notebook)]
+    claims = pages.claims_of_all(executed)
     values = {**address(), **pages.chapter_values(executed), **labs.gallery(executed)}
     speed, results = speed_page.values(ROOT / "benchmarks/results"), results_page.values()
     for path in (site / "book").glob("*.md"):
