@@ -58,7 +58,8 @@ def claims_of_all(executed: dict[str, dict]) -> list[Claim]:
     for claim in claims:
         if claim.statement in first:
             where = f"{first[claim.statement]} and {claim.chapter}"
-            raise SystemExit(f"site: two checks have the same words, in {where}: {claim.statement}\n  Reword one of them.")
+            said = f"site: two checks have the same words, in {where}: {claim.statement}"
+            raise SystemExit(f"{said}\n  Reword one of them.")
         first[claim.statement] = claim.chapter
     return claims
 
