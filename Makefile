@@ -25,7 +25,8 @@ PYTEST   = $(LONG_RUN) -- $(PY) -m pytest -n 2 --dist loadfile -o console_output
 BUILD    = $(PY) book/tools/build.py --data --profile '$(PROFILE)' --cores $$(( $(CORES) + 1 )) \
            $(if $(MEMORY),--memory $(MEMORY))
 
-.PHONY: help book test lab serve clean run chapters gpu backends bench results nbval site links tidy address cleaner versions always
+.PHONY: help book test lab serve clean run chapters gpu backends bench results nbval site links tidy address cleaner versions \
+    package always
 help:
 	@echo 'make book     run the chapters and build the site   (PROFILE=full: real data at full size)'
 	@echo 'make test     test the package, the notebooks and the site'
@@ -34,7 +35,8 @@ help:
 	@echo 'make clean    remove what was built                 (.venv stays)'
 	@echo
 	@echo 'For authors:  make chapters [ONLY=notebooks/02_vanilla.ipynb] · tidy · address · links · cleaner [MINUTES=120]'
-	@echo '              backends (the models on JAX) · versions SET=lowest|newest|colab (an environment of its own, 2 to 4 GB)'
+	@echo '              backends (the models on JAX) · package [ONLY=02_vanilla] (the tests of the package alone)'
+	@echo '              versions SET=lowest|newest|colab (those declared, each in an environment of its own, 2 to 4 GB)'
 	@echo 'For hours, and they go on where they were stopped:  bench (speed beside the sources) · results [LONG=yes] (published'
 	@echo '              numbers beside ours)'
 
@@ -96,6 +98,10 @@ cleaner: $(BOOK)
 links: $(BOOK)
 	@$(PY) book/tools/stage.py --profile committed
 	@$(PY) -c 'from jupyter_book.cli.main import main; main()' build -q --builder linkcheck --path-output _build/links _build/committed/site
+
+# The package's tests alone, and chapters by name: for systems that have no Chromium, no time, or no make (see README).
+package: $(TESTS)
+	@$(PY) book/tools/versions.py installed --only $(ONLY)
 
 # Declared versions, tried: the lowest, the newest, or those of Colab's image, in an environment of their own.
 SETS     := lowest newest colab

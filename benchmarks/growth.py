@@ -68,7 +68,7 @@ def epoch(folder: Path, count: int) -> dict[str, Any]:
     train.fit(models.vanilla(), (data, valid), epochs=1, callbacks=[watch])
     rate = BATCH * (len(marks) - 11) / (marks[-1] - marks[10])
     # The kernel's own mark: getrusage hands on what the parent process had.
-    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    peak = int(Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
     return {"images": count, "images a second": rate, "MB": peak / 1024}
 
 

@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PACKAGE = sorted((ROOT / "aebook").glob("*.py"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+UNIX = r"(make|bash \.ci/|gh |sudo apt-get )"
+WINDOWS = r"(py -3\.1\d -m venv \.venv$|\.venv\\Scripts\\python |gh )"  # there is no make: the commands of the README
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def tool(*command: str) -> None:
@@ -38,6 +40,11 @@ def tracked() -> list[Path]:
 
 def test_ruff_finds_nothing() -> None:
     tool("ruff", "check", ".")
+
+
+def test_files_are_read_and_written_with_an_encoding() -> None:
+    """A file opened without one is read as the terminal's language says, and fails under a C locale."""
+    tool("ruff", "check", "--preview", "--select", "PLW1514", ".")
 
 
 def test_code_is_formatted() -> None:
@@ -64,24 +71,33 @@ def test_yaml_is_well_formed() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows_run_make_targets_with_few_rights_and_a_time_limit(path: Path) -> None:
-    workflow = yaml.safe_load(path.read_text())
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert workflow["permissions"] == {"contents": "read"} and workflow["concurrency"]["group"]
     for job in workflow["jobs"].values():
         assert job["timeout-minutes"] <= 360
         called = [step["run"] for step in job["steps"] if "run" in step]
         for line in (line.strip() for command in called for line in command.splitlines()):
-            assert re.match(r"(make|bash \.ci/|gh |sudo apt-get )", line), line
+            assert re.match(WINDOWS if "windows" in job["runs-on"] else UNIX, line), line
             assert set(re.findall(r"^make ([a-z]+)", line)) <= TARGETS, line
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_actions_are_pinned_by_commit(path: Path) -> None:
-    for line in re.findall(r"uses: (.+)", path.read_text()):
+    for line in re.findall(r"uses: (.+)", path.read_text(encoding="utf-8")):
         assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
 
 
 def test_the_workflows_of_the_design_exist() -> None:
-    assert {path.stem for path in WORKFLOWS} == {"ci", "colab", "gpu", "links", "publish"}
+    assert {path.stem for path in WORKFLOWS} == {"ci", "gpu", "links", "publish", "systems", "versions"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_only_the_github_command_sees_the_token(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for job in workflow["jobs"].values():
+        assert "GH_TOKEN" not in workflow.get("env", {}) | job.get("env", {})
+        for step in job["steps"]:
+            assert "GH_TOKEN" not in step.get("env", {}) or step["run"].startswith("gh "), step
 
 
 # ---- what no file may hold
@@ -89,13 +105,21 @@ def test_the_workflows_of_the_design_exist() -> None:
 
 def test_no_absolute_paths() -> None:
     machine = r"(?<![\w.:/>~-])/(?:home|root|Users|work|mnt)/\w+"
-    found = [f"{path.relative_to(ROOT)}: {hit}" for path in tracked() for hit in re.findall(machine, path.read_text())]
+    found = [
+        f"{path.relative_to(ROOT)}: {hit}"
+        for path in tracked()
+        for hit in re.findall(machine, path.read_text(encoding="utf-8"))
+    ]
     assert not [line for line in found if not line.startswith("tests/test_")]
 
 
 def test_no_address_of_a_package_registry() -> None:
     hosts = r"pypi\.org|pythonhosted\.org|registry\.npmjs|registry\.yarnpkg|conda\.anaconda|download\.pytorch"
-    assert not [path for path in tracked() if path.name != "test_house.py" and re.search(hosts, path.read_text())]
+    assert not [
+        path
+        for path in tracked()
+        if path.name != "test_house.py" and re.search(hosts, path.read_text(encoding="utf-8"))
+    ]
 
 
 def test_no_file_is_large() -> None:
@@ -124,7 +148,7 @@ def code_lines(path: Path) -> set[int]:
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
     strings = [
         node.value
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     ]
     return lines - {
@@ -135,7 +159,9 @@ def code_lines(path: Path) -> set[int]:
 def functions(path: Path) -> dict[str, int]:
     """Lines of code of each function, its head included."""
     lines = code_lines(path)
-    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    nodes = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)
+    ]
     return {
         f"{path.stem}.{node.name}:{node.lineno}": len(lines & set(range(node.lineno, node.end_lineno + 1)))
         for node in nodes
@@ -159,7 +185,11 @@ def test_functions_are_short() -> None:
 
 def public(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
     """Functions, classes and methods without a leading underscore."""
-    top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    top = [
+        node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
     top = [node for node in top if not node.name.startswith("_")]
     inner = [
         node

@@ -159,13 +159,13 @@ def explained(output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip() and "is ignored: it is neither" not in line]
     reason = OFFLINE if any(word in output for word in NETWORK) else None
     reason = reason or next((text for word, text in CAUSES.items() if word in output), None)
-    shown = "\n".join(line[:300] for line in lines[-6:])
+    shown = "\n".join(line[:300] for line in lines[-12:])
     return f"{shown}\n\n{reason or 'The installation stopped, for the reason above.'}"
 
 
 def install(part: str, extra: list[str], constraints: str | None) -> None:
     """Install the requirements, OpenCV without windows, and the package itself as a link to this folder."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", *(["--constraint", constraints] if constraints else [])]
+    pip = [sys.executable, "-m", "pip", "install", *(["--constraint", constraints] if constraints else [])]
     requirements = [word for name in FILES[part] for word in ("--requirement", name)]
     run([*pip, *requirements, *extra])
     replace_opencv()
@@ -180,8 +180,8 @@ def replace_opencv() -> None:
     if list(site_packages().glob("opencv_python-*.dist-info")):
         pip, headless = [sys.executable, "-m", "pip"], "opencv-python-headless"
         version = metadata.version(headless)
-        run([*pip, "uninstall", "--quiet", "--yes", "opencv-python"])
-        run([*pip, "install", "--quiet", "--no-deps", "--force-reinstall", f"{headless}=={version}"])
+        run([*pip, "uninstall", "--yes", "opencv-python"])
+        run([*pip, "install", "--no-deps", "--force-reinstall", f"{headless}=={version}"])
 
 
 def link() -> None:

