@@ -113,17 +113,17 @@ def modules(thorough: bool = True) -> Path:
     return folder
 
 
-def copied(source: Path, target: Path) -> None:
+def copied(source: str | Path, target: str | Path) -> None:
     """Copy a file and compare the two. Raises SystemExit where the copy is not whole."""
     shutil.copy(source, target)
-    if describe(source) != describe(target):
-        raise SystemExit(f"site: {target.name} was not written whole (is the disk full?)")
+    if describe(Path(source)) != describe(Path(target)):
+        raise SystemExit(f"site: {Path(target).name} was not written whole (is the disk full?)")
 
 
 def mathjax(target: Path) -> None:
     """Copy MathJax's script, its fonts and its licence to `target`."""
     source = modules() / "mathjax"
-    shutil.copytree(source / "es5" / FONTS, target / FONTS, copy_function=copied)
+    shutil.copytree(source / "es5" / FONTS, target / FONTS, copy_function=copied)  # which gives it names
     copied(source / "es5" / SCRIPT, target / SCRIPT)
     copied(source / "LICENSE", target / "LICENSE")
 
