@@ -273,6 +273,7 @@ def package(folder: Path, name: str, files: dict[str, str]) -> Path:
         ("npm error code ENOTFOUND", "no network"),
         ("PermissionError: [Errno 13] Permission denied: 'x'", "another user"),
         ("ERROR: ResolutionImpossible", "exclude each other"),
+        ("The user requested (constraint) a==1\nERROR: ResolutionImpossible", "CONSTRAINTS="),
         ("something new", "reason above"),
     ],
 )

@@ -31,6 +31,8 @@ CAUSES = {  # what pip or npm writes -> what it means
     "ENOSPC": FULL,
     "Permission denied": "A folder cannot be written by you; its name stands above. It may belong to another user.",
     "Read-only file system": "The disk is mounted read-only; copy the book to one that can be written.",
+    "(constraint)": "A version in constraints.txt is not to be had for this Python. Take another Python (remove .venv,"
+    " then PYTHON=python3.13),\nor the newest versions within the ranges: the same command with CONSTRAINTS= at its end.",
     "ResolutionImpossible": "The versions asked for exclude each other; EXTRA or CONSTRAINTS names one too many.",
     "No matching distribution found": "A version that the book names is not in the package index that pip asks here.",
 }
