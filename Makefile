@@ -19,7 +19,7 @@ TESTS   := .venv/installed-tests
 export PYTHONUTF8 := 1
 # Ctrl-C ends what runs, kernels included, and says in one line how to go on.
 LONG_RUN = $(PY) book/tools/child.py 'make $@'
-PYTEST   = $(LONG_RUN) -- $(PY) -m pytest -n 2 --dist loadfile -o console_output_style=none --nbval --nbval-current-env \
+PYTEST   = $(LONG_RUN) -- $(PY) -m pytest -n 2 --dist loadfile -o console_output_style=classic --nbval --nbval-current-env \
            --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 7200 --nbval-kernel-startup-timeout 600
 # One chapter more at a time than there are cores: while one reads or draws, the others compute.
 BUILD    = $(PY) book/tools/build.py --data --profile '$(PROFILE)' --cores $$(( $(CORES) + 1 )) \

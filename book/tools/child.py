@@ -60,7 +60,7 @@ def stop(pid: int) -> None:
 
 
 def end_group(pid: int) -> None:
-    """End what a process has left behind in its session; kernels have sessions of their own and end with their users."""
+    """End what a process has left in its session; kernels have sessions of their own and end with their users."""
     if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGTERM)
