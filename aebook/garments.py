@@ -22,6 +22,8 @@ from functools import reduce
 
 import numpy as np
 
+from aebook import arrays
+
 Field = np.ndarray  # (n, 28, 28), or (n, 1, 1) where all pixels of an image share the value
 Value = Field | float
 
@@ -235,13 +237,14 @@ def render(labels: np.ndarray | int, factors: np.ndarray) -> np.ndarray:
     The same label and factors give the same image whatever else is in the batch.
     Raises ValueError for labels or factors of another shape or outside their range.
     """
-    factors = np.asarray(factors, np.float32)
+    factors = arrays.numbers(factors, "factors", finite=False).astype("float32")
     if factors.ndim != 2 or factors.shape[1] != len(FACTORS) or not ((factors >= 0) & (factors <= 1)).all():
         raise ValueError(f"factors must be (n, {len(FACTORS)}) in [0, 1], one column each for {', '.join(FACTORS)}")
-    labels = np.asarray(labels)
+    labels = arrays.numbers(labels, "labels", finite=False)
     if labels.shape not in ((), factors.shape[:1]) or not np.isin(labels, range(len(CLASSES))).all():
         raise ValueError(f"labels must be {len(factors)} integers from 0 to {len(CLASSES) - 1}, one for each image")
-    labels, images = np.broadcast_to(labels, len(factors)), np.zeros((len(factors), 28, 28), np.float32)
+    labels = np.broadcast_to(labels.astype("int64"), len(factors))
+    images = np.zeros((len(factors), 28, 28), np.float32)
     y, x = np.mgrid[:28, :28].astype(np.float32) - np.float32(13.5)
     for label in np.unique(labels):
         chosen = factors[labels == label]
@@ -259,9 +262,12 @@ def draw(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Returns images (n, 28, 28, 1) float32 in [0, 1], labels (n,) int64 and factors (n, 9) float32. Labels index
     `CLASSES`, in Fashion-MNIST's order; their counts differ by one at most. Factors are independent and uniform in
     [0, 1], columns in the order of `FACTORS`. `render(labels, factors)` gives the images again.
-    Raises ValueError when n is below 1 or seed is negative.
+    Raises ValueError when n is below 1 or seed is negative, or one of them is no whole number.
     The chapters' Fashion-MNIST (Xiao, Rasul and Vollgraf 2017) where that can't be had.
     """
+    n, seed = arrays.whole(n, "n"), arrays.whole(seed, "seed")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     random = np.random.default_rng(seed)

@@ -59,9 +59,13 @@ def contraction(code: Any, kernel: Any) -> Any:
 
     code: (batch, units) in (0, 1); kernel: (inputs, units) -> (batch,): summed over units and inputs, for each image.
     Only for one sigmoid layer; any other encoder needs `autodiff.jacobian` or `autodiff.hutchinson`.
-    The penalty of the contractive autoencoder (Rifai et al. 2011). Taught in chapter 09.
+    The penalty of the contractive autoencoder (Rifai et al. 2011).
+    Raises ValueError when code and kernel differ in units.
+    Taught in chapter 09.
     """
     code, kernel = _floats(code, kernel)
+    if code.shape[-1] not in (None, kernel.shape[-1]):
+        raise ValueError(f"codes of {code.shape[-1]} units, and a kernel of {kernel.shape[-1]}")
     lengths = ops.sum(ops.square(kernel), axis=0)  # squared length of each unit's weights: (units,)
     return ops.sum(ops.square(code * (1 - code)) * lengths, axis=1)
 

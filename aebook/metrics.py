@@ -25,7 +25,7 @@ def mse(x: np.ndarray, x_hat: np.ndarray) -> float:
     """
     x, x_hat = (arrays.numbers(values, name, finite=False) for name, values in (("x", x), ("x_hat", x_hat)))
     arrays.same_shape(x, x_hat)
-    difference = np.subtract(x, x_hat, dtype="float64")  # of bytes as well, which would wrap round
+    difference = np.asarray(np.subtract(x, x_hat, dtype="float64"))  # of bytes as well, which would wrap round
     return float(np.mean(np.square(difference, out=difference)))
 
 

@@ -101,7 +101,7 @@ _DRAWS: dict[str, Callable[..., Any]] = {
 
 
 def _augment(x: np.ndarray, augmenter: Any) -> np.ndarray:
-    exact = x if x.dtype in ("float32", "float64") else x.astype("float32")
+    exact = x.astype("float32", copy=False)  # imgaug refuses float64
     flat = exact.reshape(len(x), -1, 1)  # as one large image: imgaug is slow by the image, not by the pixel
     blocks = [augmenter(image=flat[start : start + BLOCK]) for start in range(0, len(x), BLOCK)]
     return np.concatenate(blocks).reshape(x.shape).astype(x.dtype, copy=False)

@@ -117,3 +117,72 @@ def test_dividing_by_the_background_leaves_white_paper_and_the_ink(channel):
 
 def test_dividing_by_a_black_background_stays_finite():
     np.testing.assert_array_equal(baselines.divide_background(np.zeros((30, 30), "float32")), np.zeros((30, 30)))
+
+
+# ---- whatever type comes in
+
+GREYS = np.random.default_rng(2).integers(0, 256, (40, 5, 5)).astype("float64")
+ANSWERS = {
+    "mean image": lambda x: baselines.mean_image(x, x),
+    "PCA": lambda x: baselines.PCA(x).reconstruct(x, 3),
+    "median": baselines.median_filter,
+    "blur": baselines.gaussian_blur,
+    "background": lambda x: baselines.divide_background(x[0], 3),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("given", ["uint8", "int16", "float16", "float32", "float64", list])
+def test_grey_values_of_every_type_get_the_same_answer_as_floating_point(name, given):
+    same = GREYS.tolist() if given is list else GREYS.astype(given)
+    found, expected = ANSWERS[name](same), ANSWERS[name](GREYS)
+    came = np.asarray(same).dtype
+    assert found.dtype == (came if came.kind == "f" else "float32")
+    np.testing.assert_allclose(found, expected, rtol=2e-3 if given == "float16" else 1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("given", ["bool", "uint8", "float16", "float64", list])
+def test_the_affine_denoiser_of_black_and_white_pairs_in_every_type(given):
+    noisy, clean = np.random.default_rng(3).integers(0, 2, (2, 60, 3, 3)).astype("float64")
+    same = [pair.tolist() if given is list else pair.astype(given) for pair in (noisy, clean)]
+    found = baselines.affine_denoiser(*same)(same[0])
+    np.testing.assert_allclose(found, baselines.affine_denoiser(noisy, clean)(noisy), atol=1e-3)
+    assert found.dtype.kind == "f" and found.std() > 0.1
+
+
+def test_a_mean_of_bytes_is_not_cut():
+    answer = baselines.mean_image(np.array([[0], [1]], "uint8"), np.array([[7]], "uint8"))
+    assert answer.dtype == "float32" and answer[0, 0] == 0.5
+
+
+NAN = np.full((3, 4, 4), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: baselines.mean_image(GREYS, GREYS[:, :3]), "differ in shape"),
+        (lambda: baselines.mean_image(GREYS[:0], GREYS), "empty"),
+        (lambda: baselines.PCA(NAN), "NaN"),
+        (lambda: baselines.PCA(np.ma.masked_equal(GREYS, 0)), "masked"),
+        (lambda: baselines.PCA(GREYS).encode(GREYS[:, :3], 2), "15 pixels an image; expected 25"),
+        (lambda: baselines.PCA(GREYS).encode(GREYS, 2.5), "no whole number"),
+        (lambda: baselines.PCA(GREYS).decode(np.ones((1, 26))), "codes of 26 numbers"),
+        (lambda: baselines.affine_denoiser(GREYS / 255, GREYS), "divide bytes by 255"),
+        (lambda: baselines.affine_denoiser(GREYS * 0, GREYS * 0, ridge=0), "larger ridge"),
+        (lambda: baselines.affine_denoiser(GREYS, GREYS / 255)(GREYS[:, :3]), "expected 25"),
+        (lambda: baselines.median_filter(GREYS[0]), "pass page"),
+        (lambda: baselines.median_filter(GREYS[0][..., None]), "pass page"),
+        (lambda: baselines.median_filter(GREYS, 2), "odd"),
+        (lambda: baselines.median_filter(NAN), "NaN"),
+        (lambda: baselines.gaussian_blur(GREYS[0]), "pass page"),
+        (lambda: baselines.gaussian_blur(GREYS, np.nan), "sigma=nan"),
+        (lambda: baselines.gaussian_blur(GREYS, -1), "sigma=-1"),
+        (lambda: baselines.divide_background(GREYS), "expected one page"),
+        (lambda: baselines.divide_background(GREYS[0] - 300), "grey values from"),
+        (lambda: baselines.divide_background(GREYS[0], 4), "odd"),
+    ],
+)
+def test_what_does_not_match_is_refused_in_words(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -71,3 +71,33 @@ def test_a_notebook_stores_the_claim(monkeypatch):
     }
     assert (bad["verdict"], bad["value"]) == ("fails", None)
     assert published[0]["text/plain"] == "✓ two is between | 2 in [1, 3]"
+
+
+@pytest.mark.parametrize("value", [np.ones(3), np.ones(1), [1, 2], "2", None, 2j, object()], ids=repr)
+def test_a_value_that_is_no_single_number_is_refused_in_words(value):
+    with pytest.raises(ValueError, match=r"the claim 'two' is about one number, and .* came"):
+        check("two", value, low=1, high=3)
+
+
+@pytest.mark.parametrize("value", [np.array(2), np.float16(2), np.uint8(2)])
+def test_arrays_without_axes_are_numbers(capsys, value):
+    check("two", value, low=1, high=3)
+    assert capsys.readouterr().out.startswith("✓ two | 2 in [1, 3]")
+
+
+def test_an_array_of_one_truth_value_needs_no_band():
+    check("it is so", np.array(True))
+    with pytest.raises(ClaimError):
+        check("it is so", np.array(False))
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), -float("inf"), "1", [1], 1j])
+def test_a_band_that_is_no_finite_number_is_refused(limit):
+    for band in ({"low": limit}, {"high": limit}):
+        with pytest.raises(ValueError, match="expected a finite number, or none"):
+            check("two", 2, **band)
+
+
+def test_data_that_are_no_split_are_refused():
+    with pytest.raises(ValueError, match="data is a ndarray; pass the split"):
+        check("two", 2, low=1, data=np.ones(3))

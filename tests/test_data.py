@@ -8,10 +8,12 @@ import gzip
 import hashlib
 import http.server
 import os
-import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,8 +49,12 @@ def small_world(published, tmp_path, monkeypatch):
     names = list(data.FILES["mnist"])
     pinned = {name: (hashlib.sha256(contents[name]).hexdigest(), len(contents[name])) for name in names}
     monkeypatch.setattr(data, "FILES", {"mnist": pinned, "fashion-mnist": pinned})
+    unpacked = {name: hashlib.sha256(gzip.decompress(contents[name])).hexdigest() for name in names}
+    lengths = {name: len(gzip.decompress(contents[name])) for name in names}
+    inside = {name: (unpacked[name], lengths[name]) for name in names}
+    monkeypatch.setattr(data, "CONTENTS", {"mnist": inside, "fashion-mnist": inside})
     monkeypatch.setattr(data, "MIRRORS", dict.fromkeys(data.FILES, ("http://127.0.0.1:9/", "http://127.0.0.1:9/b/")))
-    monkeypatch.setattr(data, "PATIENCE", 1.0)
+    monkeypatch.setattr(data, "PATIENCE", 3600.0)  # no test waits for it: who is refused or answered does not wait
     monkeypatch.setenv("AEBOOK_DATA_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("AEBOOK_SOURCE", raising=False)
 
@@ -201,20 +207,45 @@ def test_two_processes_may_fetch_at_once(server):
     assert folders[0] == folders[1] and all(path.exists() for path in folders[0])
 
 
-def test_silence_costs_the_patience_once(monkeypatch):
-    asked = []
-    answering = data._answering
-    monkeypatch.setattr(data, "_answering", lambda *arguments: asked.append(arguments) or answering(*arguments))
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        monkeypatch.setattr(data, "MIRRORS", {"mnist": (address, address)})
-        start = time.monotonic()
-        first = data.resolve("mnist")
-        assert time.monotonic() - start >= data.PATIENCE
-        second = data.resolve("mnist")
-    assert "no data host answered within 1 s" in first and "some minutes ago" in second and len(asked) == 1
+@pytest.fixture
+def silent(monkeypatch):
+    """Two hosts that are asked and do not answer before the test ends; return the list of who was asked."""
+    asked, over = [], threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            asked.append(self.path)
+            over.wait()
+
+        def log_message(self, *_):
+            pass
+
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{httpd.server_port}/"
+    monkeypatch.setattr(data, "MIRRORS", dict.fromkeys(data.FILES, (f"{address}a/", f"{address}b/")))
+    yield asked
+    over.set()
+    httpd.shutdown()
+
+
+def test_hosts_that_never_answer_are_asked_once(silent, monkeypatch):
+    monkeypatch.setattr(data, "PATIENCE", 0.2)
+    asked, ask = [], data._answering
+    monkeypatch.setattr(data, "_answering", lambda *given: asked.append(given) or ask(*given))
+    first, second = data.resolve("mnist"), data.resolve("mnist")
+    assert "no data host answered within 0 s" in first and "some minutes ago" in second and len(asked) == 1
+    assert len(silent) <= 2 and all(path.endswith("/train-images-idx3-ubyte.gz") for path in silent)
     with pytest.raises(data.DataError, match=r"Delete .*\.no-answer to ask again"):
         data.load("mnist", source="full")
+    assert len(asked) == 1
+
+
+def test_a_host_that_hangs_does_not_hold_up_one_that_answers(server, request):
+    answering = data.MIRRORS["mnist"][1]
+    request.getfixturevalue("silent")
+    hanging = data.MIRRORS["mnist"][0]
+    assert data._answering((hanging, answering), "train-images-idx3-ubyte.gz") == [answering, hanging]
 
 
 def test_hosts_are_asked_again_after_a_while(server, tmp_path):
@@ -303,6 +334,185 @@ def test_the_command_names_what_the_chapters_will_use(cached, capsys):
     __main__.main(["data"])
     first, second = capsys.readouterr().out.splitlines()
     assert first == "data: MNIST" and second.startswith("data: 5,000 drawn garments (no data host")
+
+
+# ---- where the data folder is, and how its files are called
+
+
+def test_a_relative_folder_begins_at_the_checkout_wherever_one_stands(tmp_path, monkeypatch):
+    root = Path(data.__file__).resolve().parents[1]
+    monkeypatch.setenv("AEBOOK_DATA_DIR", "my data")
+    for place in (root, root / "notebooks", tmp_path):
+        monkeypatch.chdir(place)
+        assert data.cache() == root / "my data"
+
+
+def test_without_a_checkout_a_relative_folder_begins_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "site-packages" / "aebook" / "data.py"))
+    monkeypatch.setenv("AEBOOK_DATA_DIR", "mydata")
+    monkeypatch.chdir(tmp_path)
+    assert data.cache() == tmp_path / "mydata"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AEBOOK_DATA_DIR", "~/mydata")
+    assert data.cache() == tmp_path / "mydata"
+    monkeypatch.setenv("AEBOOK_DATA_DIR", "~nobody-of-this-name/mydata")
+    with pytest.raises(data.DataError, match=r"AEBOOK_DATA_DIR is ~nobody.*\n.*whole path"):
+        data.cache()
+
+
+def test_without_a_home_the_cache_is_among_temporary_files(monkeypatch):
+    monkeypatch.delenv("AEBOOK_DATA_DIR")
+    monkeypatch.setattr(data.pooch, "os_cache", lambda name: Path("~/.cache", name))
+    assert data.cache().is_absolute() and data.cache().name == "aebook"
+
+
+def plain(path):
+    return path.name.removesuffix(".gz")
+
+
+LAYOUTS = {
+    "unpacked": lambda path: f"mnist/{plain(path)}",
+    "Kaggle": lambda path: plain(path).replace("-idx", ".idx"),
+    "Kaggle in folders": lambda path: f"{plain(path)}/{plain(path)}",
+    "torchvision": lambda path: f"MNIST/raw/{plain(path)}",
+    "torchvision one level up": lambda path: f"data/MNIST/raw/{path.name}",
+    "directly": lambda path: path.name,
+    "capitals": lambda path: f"mnist/{path.name.upper()}",
+    "suffix in capitals": lambda path: f"mnist/{plain(path)}.GZ",
+    "a second download": lambda path: f"{plain(path)} (1).gz",
+}
+
+
+def lay(source, folder, layout):
+    """Lay out the published files as others do."""
+    for path in source.iterdir():
+        target = folder / LAYOUTS[layout](path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        packed = path.read_bytes()
+        target.write_bytes(packed if target.suffix.lower() == ".gz" else gzip.decompress(packed))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_files_are_found_under_the_names_that_others_give_them(layout, published, tmp_path):
+    lay(published[0], tmp_path / "cache", layout)
+    assert data.available()["mnist"] == "full"
+    split = data.load("mnist", source="full")
+    np.testing.assert_array_equal(np.rint(split.x_test[..., 0] * 255), published[1][2])
+    np.testing.assert_array_equal(split.y_test, published[1][3])
+    assert data.skipped() == ""
+
+
+def test_files_packed_anew_are_the_published_ones(cached):
+    for path in list(cached.iterdir()):
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1, mtime=7))
+    assert data.load("mnist").missing is None
+
+
+def test_a_folder_names_its_data_set(published, tmp_path):
+    """Both have files of the same names; here even the contents are the same."""
+    lay(published[0], tmp_path / "cache" / "FashionMNIST" / "raw", "directly")
+    assert data.available() == {"mnist": "embedded", "fashion-mnist": "full"}
+
+
+def test_a_relative_of_mnist_is_not_taken_for_it(published, tmp_path):
+    lay(published[0], tmp_path / "cache" / "KMNIST" / "raw", "directly")
+    assert set(data.available().values()) == {"embedded"}
+
+
+def test_a_damaged_unpacked_file_is_refused_by_name(published, tmp_path):
+    lay(published[0], tmp_path / "cache", "unpacked")
+    path = tmp_path / "cache" / "mnist" / "t10k-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert data.available()["mnist"] == "full"  # a chapter shall stop, not go on with a stand-in
+    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte is not the published file"):
+        data.load("mnist")
+
+
+def test_a_good_copy_serves_in_place_of_a_damaged_one_which_is_named(cached, capsys):
+    good = cached / "t10k-labels-idx1-ubyte.gz"
+    (cached / "t10k-labels.idx1-ubyte").write_bytes(gzip.decompress(good.read_bytes()))
+    good.write_bytes(b"damaged")
+    assert data.load("mnist").missing is None
+    assert data.skipped() == "mnist/t10k-labels-idx1-ubyte.gz"
+    __main__.main(["data"])
+    assert "data: skipped mnist/t10k-labels-idx1-ubyte.gz" in capsys.readouterr().out
+
+
+def test_a_file_of_the_other_data_set_is_recognised(cached, monkeypatch):
+    path = cached / "t10k-labels-idx1-ubyte.gz"
+    other = idx(np.ones(50))
+    path.write_bytes(other)
+    theirs = {**data.FILES["mnist"], path.name: (hashlib.sha256(other).hexdigest(), len(other))}
+    monkeypatch.setattr(data, "FILES", {**data.FILES, "fashion-mnist": theirs})
+    with pytest.raises(data.DataError, match="It is the file of that name of Fashion-MNIST, in the wrong folder"):
+        data.load("mnist")
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    words = f"AEBOOK_DATA_DIR names {tmp_path / 'cache'}, which does not exist"
+    assert words in str(data.load("mnist"))  # the line that a chapter prints
+
+
+def test_a_folder_without_the_files_is_named_with_what_is_skipped(tmp_path):
+    (tmp_path / "cache").mkdir()
+    for name in ("mnist.npz", "train.csv", "notes.txt"):
+        (tmp_path / "cache" / name).touch()
+    assert "which holds no file of MNIST; skipped there: mnist.npz, train.csv)" in data.resolve("mnist")
+
+
+def test_missing_files_are_named(cached):
+    (cached / "t10k-labels-idx1-ubyte.gz").unlink()
+    assert "which lacks t10k-labels-idx1-ubyte.gz" in data.resolve("mnist")
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a-file").touch()
+    monkeypatch.setenv("AEBOOK_DATA_DIR", str(tmp_path / "a-file"))
+    assert "a-file is a file, not a folder" in data.resolve("mnist")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(cached):
+    path = cached / "t10k-labels-idx1-ubyte.gz"
+    path.chmod(0)
+    with pytest.raises(data.DataError, match="cannot be read: Permission denied"):
+        data.load("mnist")
+
+
+def test_a_read_only_folder_with_all_files_serves(cached, monkeypatch):
+    monkeypatch.setattr(data.os, "access", lambda *_: False)
+    assert data.load("mnist").missing is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"AEBOOK_SOURCE": "real"}, "unknown source 'real'"),
+        ({"AEBOOK_SOURCE": "full"}, "cannot be written to"),
+        ({"AEBOOK_DATA_DIR": "~nobody-of-this-name"}, "Give the whole path"),
+    ],
+)
+def test_the_command_ends_with_a_sentence_and_status_1(variables, word, tmp_path):
+    (tmp_path / "a-file").touch()
+    environment = {**os.environ, "AEBOOK_DATA_DIR": str(tmp_path / "a-file"), **variables}
+    command = [sys.executable, "-m", "aebook", "data"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and word in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_command_names_every_damaged_data_set(cached, capsys):
+    fashion = cached.parent / "fashion-mnist"
+    fashion.mkdir()
+    for path in list(cached.iterdir()):
+        (fashion / path.name).write_bytes(path.read_bytes())
+    for folder in (cached, fashion):
+        (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
+    with pytest.raises(SystemExit) as caught:
+        __main__.main(["data"])
+    assert str(caught.value).count("is not the published file") == 2
 
 
 @pytest.mark.data

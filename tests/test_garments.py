@@ -1,14 +1,10 @@
 """The drawn garments: what they promise, each factor by something measurable, and whether they pass for clothing."""
 
-import gzip
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from aebook import garments
+from aebook import data, garments
 
 NAMES = {name: label for label, name in enumerate(garments.CLASSES)}
 EVERY = pytest.mark.parametrize("name", garments.CLASSES)
@@ -246,23 +242,25 @@ def test_bad_labels_are_refused(labels):
         garments.render(labels, np.full((2, 9), 0.5))
 
 
-def published(part: str) -> tuple[np.ndarray, np.ndarray]:
-    folder = Path(os.environ["AEBOOK_DATA_DIR"]) / "fashion-mnist"
-    images, labels = (
-        gzip.decompress((folder / f"{part}-{kind}-ubyte.gz").read_bytes()) for kind in ("images-idx3", "labels-idx1")
-    )
-    return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28, 1) / np.float32(255), np.frombuffer(
-        labels, np.uint8, offset=8
-    )
+@pytest.mark.parametrize("given", ["uint8", "bool", "float16", "float64", list])
+def test_labels_and_factors_of_every_type_draw_the_same(given):
+    labels, factors = np.array([0, 1]), np.eye(9)[:2]
+    same = [values.tolist() if given is list else values.astype(given) for values in (labels, factors)]
+    np.testing.assert_array_equal(garments.render(*same), garments.render(labels, factors))
+
+
+@pytest.mark.parametrize(("n", "seed"), [(2.5, 0), ("3", 0), (3, 0.5)])
+def test_what_is_no_whole_number_is_refused(n, seed):
+    with pytest.raises(ValueError, match="is no whole number"):
+        garments.draw(n, seed)
 
 
 @pytest.mark.data
 def test_a_network_that_knows_the_real_ones_names_the_drawn_ones(drawn):
     """Half of the training images and four epochs give 88 % on the real ones; a better one names more drawn ones."""
-    folder = os.environ.get("AEBOOK_DATA_DIR")
-    if not folder or not (Path(folder) / "fashion-mnist").is_dir():
-        pytest.skip("Fashion-MNIST is not here: set AEBOOK_DATA_DIR to a folder that holds fashion-mnist/")
     import keras
+
+    clothes = data.load("fashion-mnist", source="full", n_valid=0)
 
     keras.utils.set_random_seed(0)
     layers = keras.layers
@@ -278,9 +276,8 @@ def test_a_network_that_knows_the_real_ones_names_the_drawn_ones(drawn):
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
-    images, labels = published("train")
-    network.fit(images[:30_000], labels[:30_000], batch_size=128, epochs=4, verbose=0)
-    assert network.evaluate(*published("t10k"), batch_size=500, verbose=0)[1] >= 0.85
+    network.fit(clothes.x_train[:30_000], clothes.y_train[:30_000], batch_size=128, epochs=4, verbose=0)
+    assert network.evaluate(clothes.x_test, clothes.y_test, batch_size=500, verbose=0)[1] >= 0.85
     images, labels, _ = drawn
     named = network.predict(images, batch_size=500, verbose=0).argmax(1) == labels
     assert named.mean() >= 0.75  # the bar is 0.60

@@ -124,3 +124,45 @@ def test_images_outside_the_range_are_refused(kind, x):
 def test_an_unknown_noise_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="unknown noise 'snow'; choose one of gaussian, salt_and_pepper"):
         noise.batches(GREY, "snow", 0.1)
+
+
+@both
+@pytest.mark.parametrize("given", ["bool", "uint8", "int64", "float16", "float64", list])
+@pytest.mark.parametrize("kind", KINDS)
+def test_white_images_of_every_type_get_the_same_noise(source, kind, given):
+    x = np.ones((50, 4, 4, 1), "float32")
+    same = x.tolist() if given is list else x.astype(given)
+    noisy = source(kind, same, 0.4)
+    assert noisy.dtype.kind == "f"
+    np.testing.assert_allclose(noisy, source(kind, x, 0.4), atol=1e-2)  # half precision has three digits
+    assert (noisy != 1).mean() > 0.15
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.full((3, 4), 255, "uint8"),
+        np.full((3, 4), 2, "int64"),
+        np.ma.masked_equal(np.ones((3, 4)), 1),
+        None,
+        [[1], []],
+    ],
+    ids=["bytes", "integers", "masked", "nothing", "ragged"],
+)
+def test_what_is_no_image_is_refused_in_words(kind, x):
+    for call in (lambda: corrupt(kind, x, 0.1), lambda: noise.batches(x, kind, 0.1)):
+        with pytest.raises(ValueError, match="Noise needs images in"):
+            call()
+
+
+@pytest.mark.parametrize("level", [np.nan, np.inf, "0.1", None])
+def test_a_level_that_is_no_number_is_refused(level):
+    with pytest.raises(ValueError, match="gaussian noise of"):
+        noise.gaussian(GREY, level)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_impossible_batches_are_refused(size):
+    with pytest.raises(ValueError, match="batch_size="):
+        noise.batches(GREY, "masking", 0.1, batch_size=size)
