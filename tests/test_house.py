@@ -31,7 +31,7 @@ def tracked() -> list[Path]:
     """The repository's text files."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     paths = [ROOT / name for name in listed.split("\0") if name]
-    binary = {".png", ".ico", ".woff2", ".onnx", ".bin", ".keras"}
+    binary = {".png", ".ico", ".woff2", ".onnx", ".bin", ".keras", ".npz"}
     return [path for path in paths if path.is_file() and path.suffix not in binary]
 
 

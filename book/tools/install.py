@@ -24,6 +24,7 @@ import node
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"book": ["requirements.txt"], "tests": ["requirements.txt", "requirements-dev.txt"]}
 DISK = "4 GB"
+OLDEST_PIP = 24  # earlier ones build some packages in a way that fails in a folder with a dollar sign
 FULL = f"The disk is full, or your share of it: the book needs about {DISK}. Make room, and run the same command again."
 CAUSES = {  # what pip or npm writes -> what it means
     "No space left on device": FULL,
@@ -31,8 +32,8 @@ CAUSES = {  # what pip or npm writes -> what it means
     "ENOSPC": FULL,
     "Permission denied": "A folder cannot be written by you; its name stands above. It may belong to another user.",
     "Read-only file system": "The disk is mounted read-only; copy the book to one that can be written.",
-    "(constraint)": "A version in constraints.txt is not to be had for this Python. Take another Python (remove .venv,"
-    " then PYTHON=python3.13),\nor the newest versions within the ranges: the same command with CONSTRAINTS= at its end.",
+    "(constraint)": "A version in constraints.txt is not to be had for this Python. Take another (remove .venv, then"
+    " PYTHON=python3.13),\nor the newest versions of the ranges: the same command with CONSTRAINTS= at its end.",
     "ResolutionImpossible": "The versions asked for exclude each other; EXTRA or CONSTRAINTS names one too many.",
     "No matching distribution found": "A version that the book names is not in the package index that pip asks here.",
 }
@@ -168,6 +169,8 @@ def explained(output: str) -> str:
 def install(part: str, extra: list[str], constraints: str | None) -> None:
     """Install the requirements, OpenCV without windows, and the package itself as a link to this folder."""
     pip = [sys.executable, "-m", "pip", "install", *(["--constraint", constraints] if constraints else [])]
+    if int(metadata.version("pip").split(".")[0]) < OLDEST_PIP:
+        run([sys.executable, "-m", "pip", "install", "--upgrade", f"pip>={OLDEST_PIP}"])
     requirements = [word for name in FILES[part] for word in ("--requirement", name)]
     run([*pip, *requirements, *extra])
     replace_opencv()
