@@ -266,7 +266,7 @@ def test_each_chapter_says_when_it_starts_and_ends(book: Path) -> None:
         ("notebooks/two.ipynb", "[]", "notebooks/two.ipynb cannot be read.* a list"),
         ("benchmarks/results/chapters.json", "{", "chapters.json cannot be read.* line 1"),
         ("benchmarks/results/memory.json", '{"fast": {"one": "much"}}', "memory.json cannot be read.*much"),
-        ("Snakefile", "rule chapters:\n    nonsense: 3\n", "Snakefile"),
+        ("Snakefile", "x = 1 / 0\n", "division by zero"),
     ],
 )
 def test_a_damaged_file_names_itself(book: Path, file: str, content: str, words: str) -> None:

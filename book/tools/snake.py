@@ -8,4 +8,4 @@ if __name__ == "__main__":
     try:
         main()
     except Exception as error:  # Snakemake's parser answers some mistakes with an error of its own
-        sys.exit(f"Snakemake stopped, most often because of a mistake in the Snakefile: {type(error).__name__}: {error}")
+        sys.exit(f"Snakemake stopped, most often over a mistake in the Snakefile: {type(error).__name__}: {error}")
