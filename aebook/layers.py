@@ -278,7 +278,8 @@ class PadToMultiple(Configured):
 
     def rounded(self, size: Any) -> Any:
         """The least multiple that is not below the size."""
-        return -(-size // self.multiple) * self.multiple
+        above = size + self.multiple - 1  # positive, as ONNX rounds quotients towards zero
+        return above // self.multiple * self.multiple
 
     def call(self, x: Any) -> Any:  # (batch, h, w, channels) -> (batch, multiple of h, of w, channels)
         """Take the last index again and again where the image has ended."""
