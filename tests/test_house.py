@@ -123,7 +123,7 @@ def test_no_address_of_a_package_registry() -> None:
 
 
 def test_no_file_is_large() -> None:
-    limit = {".ipynb": 3_000_000, ".keras": 1_000_000}
+    limit = {".ipynb": 3_000_000, ".npz": 1_000_000}
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     sizes = {name: (ROOT / name).stat().st_size for name in listed.split("\0") if name and (ROOT / name).exists()}
     assert not {name: size for name, size in sizes.items() if size > limit.get(Path(name).suffix, 300_000)}
