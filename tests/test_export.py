@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from aebook import export, models
+from aebook import baselines, export, layers, models
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book/tools"))
 import labs
@@ -58,6 +59,91 @@ def test_the_onnx_file_answers_as_keras_does(store, name):
         onnx.checker.check_model(content)
         answer = ReferenceEvaluator(onnx.load_model_from_string(content))
         np.testing.assert_allclose(answer.run(None, {answer.input_names[0]: x})[0], expected, atol=1e-5)
+
+
+SIZE = {"shape": (8, 8, 1)}
+PCA = baselines.PCA(RNG.random((90, 8, 8, 1), "float32"))
+BUILDERS = {
+    "linear": lambda: models.linear(4, **SIZE),
+    "vanilla": lambda: models.vanilla(4, (9,), **SIZE),
+    "convolutional": lambda: models.convolutional(4, 3, shape=(9, 11, 1)),
+    "stacked": lambda: models.stacked((9, 4), **SIZE),
+    "residual": lambda: models.residual(PCA, 4, 9, **SIZE),
+    "tied": lambda: models.tied((9, 4), **SIZE),
+    "contractive": lambda: models.contractive(4, **SIZE),
+    "sparse": lambda: models.sparse(9, layers.KSparse(3), **SIZE),
+    "sparse L1": lambda: models.sparse(9, layers.L1Sparsity(0.1), "relu", **SIZE),
+    "sparse KL": lambda: models.sparse(9, layers.KLSparsity(0.1, 0.1), "sigmoid", **SIZE),
+    "vae": lambda: models.vae(models.vanilla(8, (9,), **SIZE)),
+    "vae convolutional": lambda: models.vae(models.convolutional(4, 3, **SIZE)),
+}
+
+
+def same_in_runtime(file: bytes, model, x: np.ndarray) -> None:
+    """Fail unless ONNX Runtime gives each answer of the model."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    found = session.run(None, {session.get_inputs()[0].name: x})
+    for one, expected in zip(found, keras.tree.flatten(model(x)), strict=True):
+        np.testing.assert_allclose(one, keras.ops.convert_to_numpy(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_model_and_both_halves_answer_alike_in_onnx_runtime(name, tmp_path):
+    model = BUILDERS[name]()
+    x = RNG.random((3, *model.encoder.input_shape[1:]), "float32")
+    codes = RNG.normal(size=(3, *model.decoder.input_shape[1:])).astype("float32")
+    whole = model.without_draws() if name.startswith("vae") else model
+    for given, expected, batch in (
+        (model, whole, x),
+        (model.encoder, model.encoder, x),
+        (model.decoder, model.decoder, codes),
+    ):
+        export.onnx(given, tmp_path / "model.onnx")
+        same_in_runtime((tmp_path / "model.onnx").read_bytes(), expected, batch)
+
+
+@pytest.mark.parametrize("shape", [(9, 10, 3), (None, None, 1)])
+def test_a_denoiser_answers_alike_in_onnx_runtime_at_any_size(shape):
+    model = models.denoiser((3, 4), skips=True, shape=shape)
+    file = export.onnx_bytes(model)
+    for size in [(9, 10), (12, 8), (7, 5)] if shape[0] is None else [shape[:2]]:
+        same_in_runtime(file, model, RNG.random((2, *size, shape[2]), "float32"))
+
+
+def test_what_onnx_cannot_hold_is_refused_and_the_old_file_stays(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"old")
+    vae = BUILDERS["vae"]()
+    outer = keras.Sequential([keras.Input((8, 8, 1)), vae])
+    with pytest.raises(ValueError, match="draws random numbers"):
+        export.onnx(outer, path)
+    with pytest.raises(ValueError, match="there is no folder"):
+        export.onnx(vae, tmp_path / "absent" / "model.onnx")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_missing_packages_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(ImportError, match="pip install tf2onnx onnx"):
+        export.onnx_bytes(BUILDERS["linear"]())
+
+
+def test_an_interrupted_lab_leaves_the_model_as_it_was():
+    class Interrupted(models.Autoencoder):
+        calls = 0
+
+        def predict(self, *given, **options):
+            self.calls += 1
+            if self.calls == 2:
+                raise KeyboardInterrupt
+            return super().predict(*given, **options)
+
+    halves = models.vanilla(4, (40,))
+    model = Interrupted(halves.encoder, halves.decoder)
+    weights = model.get_weights()
+    with pytest.raises(KeyboardInterrupt):
+        export.lab("one", {"it": (model, RNG.random((2, 28, 28, 1), "float32"))})
+    assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
 
 
 def test_the_model_stays_as_it_is_and_the_change_is_measured(store):

@@ -152,3 +152,97 @@ def test_a_new_denoiser_keeps_the_signal_at_its_strength():
         strided = [layer for layer in model.layers if getattr(layer, "strides", (1, 1)) == (stride, stride)]
         maps = keras.Model(model.input, [layer.output for layer in strided])(x)
         assert all(0.4 < float(ops.sqrt(ops.mean(ops.square(m)))) < 2.5 for m in maps)
+
+
+# ---- sizes and numbers
+
+
+SIZED = {
+    "linear": lambda shape: models.linear(2, shape=shape),
+    "vanilla": lambda shape: models.vanilla(4, (9,), shape=shape),
+    "convolutional": lambda shape: models.convolutional(4, 3, shape=shape),
+    "stacked": lambda shape: models.stacked((9, 4), shape=shape),
+    "tied": lambda shape: models.tied((9, 4), shape=shape),
+    "contractive": lambda shape: models.contractive(4, shape=shape),
+    "sparse": lambda shape: models.sparse(9, shape=shape),
+    "denoiser": lambda shape: models.denoiser((3, 4), skips=True, shape=shape),
+    "vae": lambda shape: models.vae(models.convolutional(4, 3, shape=shape)),
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+@pytest.mark.parametrize("shape", [(9, 11, 3), (13, 6, 1), (16, 16, 2)])
+def test_the_answer_has_the_size_of_the_image_also_where_strides_do_not_divide_it(name, shape):
+    assert SIZED[name](shape)(np.zeros((2, *shape), "float32")).shape == (2, *shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((32, 32), "no channels"),
+        ((60, 64, 64, 3), "counts images as well"),
+        ((0, 28, 1), "height, 0"),
+        ((28, -28, 1), "width, -28"),
+        ((28.0, 28, 1), "height, 28.0"),
+        ((28, 28, None), "channels, None"),
+        (28, "of one image"),
+    ],
+)
+def test_a_shape_that_is_none_of_an_image_is_refused_in_words(shape, words):
+    for build in SIZED.values():
+        with pytest.raises(ValueError, match=words):
+            build(shape)
+
+
+def test_a_denoiser_of_any_size_answers_as_one_of_that_size():
+    free = models.denoiser((3, 4), skips=True, shape=(None, None, 1))
+    for shape in ((25, 27, 1), (28, 24, 1), (1, 2, 1)):
+        fixed = models.denoiser((3, 4), skips=True, shape=shape)
+        fixed.set_weights(free.get_weights())
+        x = np.random.default_rng(0).random((2, *shape), "float32")
+        found = ops.convert_to_numpy(free(x))
+        assert found.shape == x.shape
+        np.testing.assert_allclose(found, ops.convert_to_numpy(fixed(x)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: models.vanilla(0), "code_size=0"),
+        (lambda: models.vanilla(2.5), "code_size=2.5"),
+        (lambda: models.convolutional(4, width=-1), "width=-1"),
+        (lambda: models.vanilla(hidden=256), "one width for each layer"),
+        (lambda: models.stacked(16), "one width for each layer"),
+        (lambda: models.tied(()), "at least one width"),
+        (lambda: models.denoiser(()), "at least one width"),
+        (lambda: models.denoiser(stride=0), "stride=0"),
+        (lambda: models.denoiser(code=0), "code=0"),
+        (lambda: models.linear(785), "784 components"),
+        (lambda: models.residual(PCA, 800), "components only"),
+        (lambda: models.residual(PCA, 4, shape=(9, 9, 1)), "784 pixels"),
+        (lambda: models.sparse(9, "top-k"), "no layer"),
+        (lambda: models.sparse(9, mean=np.zeros((28, 28))), "mean of shape"),
+        (lambda: models.vae(models.linear(4)), "no probabilities"),
+        (lambda: models.vae(models.residual(PCA, 4)), "no probabilities"),
+        (lambda: models.vae(models.denoiser()), "no plain autoencoder"),
+        (lambda: models.vae(models.vanilla(4), beta=-1), "beta=-1"),
+        (lambda: models.VAE(models.vanilla(4).encoder, models.vanilla(4).decoder), "z_mean, z_log_var"),
+    ],
+)
+def test_numbers_and_models_that_make_no_sense_are_refused_in_words(build, words):
+    with pytest.raises(ValueError, match=words):
+        build()
+
+
+def test_a_new_weight_of_the_penalty_reaches_what_was_compiled():
+    model = models.contractive(5, weight=0.0)
+    model.compile(loss="mse")
+    before = model.evaluate(X, X, verbose=0)
+    model.weight = 2.0
+    model(X)
+    penalty = float(sum(model.losses))
+    assert model.evaluate(X, X, verbose=0) - before == pytest.approx(penalty, rel=1e-3) and penalty > 0.01
+    with pytest.raises(ValueError, match="weight=-1"):
+        model.weight = -1
+    with pytest.raises(AttributeError, match="stays so"):
+        model.code_size = 6

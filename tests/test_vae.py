@@ -291,3 +291,48 @@ def test_the_kl_term_is_information_plus_mismatch():
 def test_active_units_are_those_whose_mean_moves():
     z_mean = np.array([[0.0, 5.0, -0.09], [0.3, 5.0, 0.09]])
     assert metrics.active_units(z_mean) == 1 and metrics.active_units(z_mean, 0.008) == 2
+
+
+# ---- numbers that are set again
+
+
+def test_a_new_beta_reaches_what_was_compiled():
+    model = small(beta=1.0)
+    first = charged(model, GREY)
+    model.beta = 50.0
+    second = model.evaluate(GREY, verbose=0, return_dict=True)
+    assert second["loss"] == pytest.approx(second["reconstruction"] + 50 * second["kl"], rel=1e-5)
+    assert second["kl"] == pytest.approx(first["kl"], rel=1e-5)
+
+
+def test_a_callback_may_raise_beta_during_a_fit():
+    class Warm(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.beta = float(epoch)
+
+    model = small()
+    model.compile("sgd")
+    history = model.fit(GREY, epochs=3, verbose=0, callbacks=[Warm()]).history
+    loss, reconstruction, kl = (np.array(history[name]) for name in ("loss", "reconstruction", "kl"))
+    np.testing.assert_allclose(loss, reconstruction + np.arange(3) * kl, rtol=1e-5)
+
+
+def test_a_beta_that_would_not_reach_an_outer_model_is_refused():
+    model = small(beta=1.0)
+    keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Dropout(0.1), model])
+    with pytest.raises(AttributeError, match="another model was built of this one"):
+        model.beta = 2.0
+    assert model.beta == 1.0
+
+
+def test_without_draws_the_answer_is_that_to_the_latents_mean():
+    model = small()
+    expected = model.decoder(model.encoder(GREY)[0])
+    np.testing.assert_allclose(numpy(model.without_draws()(GREY)), numpy(expected), atol=1e-6)
+
+    class Own(models.VAE):
+        def call(self, x, training=None):
+            return x
+
+    with pytest.raises(ValueError, match="Export its encoder"):
+        Own(model.encoder, model.decoder).without_draws()
