@@ -115,7 +115,7 @@ def lab(name: str, models: Mapping[str, tuple[keras.Model, np.ndarray]], **array
     for key, (model, x) in models.items():
         exact, weights = model.predict(x, verbose=0), model.get_weights()
         packed = [_packed(w) for w in weights]
-        answer = _answer_with(model, [np.float32(w) * scale for w, scale in packed], x)
+        answer = _answer_with(model, [np.asarray(w, "float32") * scale for w, scale in packed], x)
         change = max(change, float(np.abs(answer - exact).max()))
         kernels = [{**_array(w), "scale": float(scale)} for w, scale in packed]
         stored[key] = {"config": model.to_json(), "weights": kernels, "input": _array(x), "output": _array(answer)}

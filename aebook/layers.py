@@ -52,7 +52,7 @@ class Configured(keras.layers.Layer):
 
     def __setattr__(self, name: str, value: Any) -> None:
         argument = name in self._arguments or name in self._inherited
-        if argument and name in self.least and isinstance(value, Real) and not value >= self.least[name]:
+        if argument and name in self.least and isinstance(value, Real) and not float(value) >= self.least[name]:
             raise ValueError(
                 f"{type(self).__name__}: {name}={value!r} is less than {self.least[name]}, or no number: it would "
                 "reward what it shall make dear"
@@ -194,7 +194,7 @@ class KSparse(Configured):
         super().__init__(**options)
         if isinstance(k, bool) or not isinstance(k, Integral):
             raise ValueError(f"KSparse: k={k!r} is no whole number; it counts the units that are kept")
-        self.k = int(k)
+        self.k: int = int(k)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Compare k with the number of units."""
