@@ -11,7 +11,7 @@ from pathlib import Path
 import reading
 
 MIME = "application/vnd.aebook.claim+json"
-PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "matplotlib", "mlxtend", "nbclient", "jupyter-book", "Sphinx"]
+PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "matplotlib", "mlxtend", "papermill", "jupyter-book", "Sphinx"]
 
 
 @dataclass(frozen=True)

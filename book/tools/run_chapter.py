@@ -23,9 +23,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+import papermill
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 import notebooks
@@ -49,7 +50,7 @@ class KernelStartError(RuntimeError):
 
 
 class Run:
-    """One execution of a notebook, in place; `cell` is the index of the code cell that began last."""
+    """One execution of a notebook by papermill; `cell` is the index of the code cell that began last."""
 
     def __init__(self, notebook: NotebookNode, partial: Path, watch: Watch) -> None:
         self.notebook, self.partial, self.watch = notebook, partial, watch
@@ -60,14 +61,6 @@ class Run:
         self.cell = cell_index
         self.watch.cell_begins()
 
-    def finish(self, **about: object) -> None:
-        """A code cell has run: keep what there is."""
-        self.save()
-
-    def save(self) -> None:
-        """Write the notebook as far as it ran."""
-        notebooks.write(self.partial, nbformat.writes(self.notebook) + "\n")
-
     def where(self) -> str:
         """Name the code cell that began last, counted from 1, and its first line."""
         if self.cell is None:
@@ -75,46 +68,47 @@ class Run:
         number = sum(cell.cell_type == "code" for cell in self.notebook.cells[: self.cell + 1])
         return f" in code cell {number}: {self.notebook.cells[self.cell].source.splitlines()[0]}"
 
-    def execute(self, folder: Path) -> None:
-        """Run all cells in a new kernel whose working directory is `folder`."""
-        for cell in self.notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
+    def execute(self, folder: Path) -> NotebookNode:
+        """Run all cells in a new kernel whose working directory is `folder`; return the executed notebook.
+
+        A kernel that does not start is started again. Raises KernelStartError where it never does.
+        """
         self.watch.start()
-        with started(self, folder) as client:
-            for index, cell in enumerate(self.notebook.cells):
-                client.execute_cell(cell, index)
-        if self.watch.reason:  # the cell caught its interruption and went on
-            raise TimeoutError(self.watch.reason)
-
-
-@contextlib.contextmanager
-def started(run: Run, folder: Path) -> Iterator[NotebookClient]:
-    """A client whose kernel is up; a kernel that does not start is started again. Raises KernelStartError."""
-    with contextlib.ExitStack() as stack:
         for attempt in range(1, STARTS + 1):
-            client = NotebookClient(
-                run.notebook,
-                kernel_name="python3",
-                resources={"metadata": {"path": str(folder)}},
-                startup_timeout=START_LIMIT,
-                iopub_timeout=START_LIMIT,  # four seconds would be too few on a busy machine
-                extra_arguments=[
-                    "--IPKernelApp.log_level=CRITICAL"
-                ],  # its own interruption at the end is an error to it
-                on_cell_execute=run.begin,
-                on_cell_executed=run.finish,
-                config=stack.enter_context(sockets()),
-                log=_silent(),
-            )
             try:
-                stack.enter_context(client.setup_kernel())
+                executed = self._papermill(folder)
                 break
-            except Exception as error:  # whatever went wrong: nothing of the notebook has run yet
+            except Exception as error:
+                if self.cell is not None or self.watch.reason:
+                    raise  # the kernel had started: a cell failed, or ran too long
                 if attempt == STARTS:
                     raise KernelStartError(f"its kernel did not start, {STARTS} times: {error}") from error
                 sys.stderr.write(f"a kernel did not start ({error}); trying again, {attempt + 1} of {STARTS}\n")
-        yield client
+        if self.watch.reason:  # the cell caught its interruption and went on
+            raise TimeoutError(self.watch.reason)
+        return executed
+
+    def _papermill(self, folder: Path) -> NotebookNode:
+        with sockets() as config:
+            return papermill.execute_notebook(
+                self.notebook,
+                literal(self.partial),
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=str(folder),
+                start_timeout=START_LIMIT,
+                iopub_timeout=START_LIMIT,  # four seconds would be too few on a busy machine
+                extra_arguments=[
+                    "--IPKernelApp.log_level=CRITICAL"
+                ],  # it calls its end an error
+                on_cell_execute=self.begin,
+                config=config,
+            )
+
+
+def literal(path: Path) -> str:
+    """A path as papermill takes it: it would fill in what stands in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 @contextlib.contextmanager
@@ -154,10 +148,10 @@ def run(
         notebook = notebooks.read(source)
         notebooks.set_parameters(notebook, parameters)
         begun = Run(notebook, partial, watch)
-        begun.execute(source.resolve().parent)
+        executed = begun.execute(source.resolve().parent)
         watch.end()
         partial.unlink(missing_ok=True)  # first: it may be the target's own place
-        notebooks.write(target, nbformat.writes(notebooks.clean(notebook)) + "\n")
+        notebooks.write(target, nbformat.writes(notebooks.clean(executed)) + "\n")
     except (Exception, reading.DamagedError) as error:
         watch.end()
         raise ChapterError(_report(source, log, begun, error)) from error
@@ -170,8 +164,7 @@ def _report(source: Path, log: Path, begun: Run | None, error: BaseException) ->
     lines += [f"  {line}" for line in reason.splitlines()[-6:]]
     kept = [f"  log       {log}"]
     with contextlib.suppress(OSError):  # a full disk is often the reason itself
-        if begun and begun.cell is not None:
-            begun.save()
+        if begun and begun.partial.exists():
             kept += [f"  notebook  {log.with_suffix('.ipynb')} (as far as it ran)"]
     try:
         text = "\n".join([*lines, "", traceback.format_exc()])
@@ -186,20 +179,13 @@ def _reason(error: BaseException, watched: str) -> str:
         return watched
     if isinstance(error, DeadKernelError):
         return "the kernel died (most often: not enough memory)"
-    if isinstance(error, CellExecutionError):
+    if isinstance(error, PapermillExecutionError):
         return f"{error.ename}: {error.evalue}"
     if isinstance(error, reading.DamagedError | KernelStartError):
         return str(error)
     if isinstance(error, OSError):
         return notebooks.system_trouble(error)
     return f"{type(error).__name__}: {error}"
-
-
-def _silent() -> logging.Logger:
-    """A log that says nothing: this file says what is to be said."""
-    quiet = logging.getLogger("chapter")
-    quiet.setLevel(logging.CRITICAL + 1)
-    return quiet
 
 
 def peak_memory() -> float:
@@ -228,6 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--benchmark", type=Path, help="where to write seconds and peak memory (TSV)")
     options = parser.parse_args(arguments)
     sys.stderr.reconfigure(errors="backslashreplace")  # a terminal that does not know a letter
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # this file says what is to be said
     signal.signal(signal.SIGTERM, _leave)
     start = time.monotonic()
     try:
