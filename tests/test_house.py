@@ -129,7 +129,7 @@ def test_no_file_is_large() -> None:
     assert not {name: size for name, size in sizes.items() if size > limit.get(Path(name).suffix, 300_000)}
 
 
-# ---- the package's size
+# ---- the package's functions
 
 
 def code_lines(path: Path) -> set[int]:
@@ -166,12 +166,6 @@ def functions(path: Path) -> dict[str, int]:
         f"{path.stem}.{node.name}:{node.lineno}": len(lines & set(range(node.lineno, node.end_lineno + 1)))
         for node in nodes
     }
-
-
-def test_the_package_is_small() -> None:
-    total = sum(len(code_lines(path)) for path in PACKAGE)
-    print(f"aebook: {total} lines of code")
-    assert total < 1500
 
 
 def test_functions_are_short() -> None:
