@@ -408,10 +408,7 @@ def denoiser(
     stride, blocks = _whole("stride", stride), _whole("blocks", blocks, least=0)
     multiple = stride ** len(widths)
     fits = all(size is not None and size % multiple == 0 for size in image[:2])
-    how: dict[str, Any] = {"padding": "same", "activation": activation, "kernel_initializer": "he_normal"}
-    down = {**how, "kernel_size": 2 * stride, "strides": stride}
-    # An output of a transposed convolution sums only a part, 1 / stride ** 2, of what Keras counts as its inputs.
-    up = {**down, "kernel_initializer": keras.initializers.VarianceScaling(2 * stride**2, "fan_out")}
+    how, down, up = _convolutions(stride, activation)
 
     def refine(h: Any) -> Any:
         for _ in range(blocks):
@@ -438,6 +435,15 @@ def denoiser(
     h = layers.Conv2D(image[-1], 3, padding="same", name="pixels", **start)(h)
     h = h if fits else CropTo()([h, x])
     return keras.Model(x, layers.Add()([x, h]) if residual else h, name="denoiser")
+
+
+def _convolutions(stride: int, activation: str) -> tuple[dict[str, Any], ...]:
+    """Arguments of a denoiser's convolutions that keep the size, that make it smaller, and that make it larger."""
+    how: dict[str, Any] = {"padding": "same", "activation": activation, "kernel_initializer": "he_normal"}
+    down = {**how, "kernel_size": 2 * stride, "strides": stride}
+    # An output of a transposed convolution sums only a part, 1 / stride ** 2, of what Keras counts as its inputs.
+    up = {**down, "kernel_initializer": keras.initializers.VarianceScaling(2 * stride**2, "fan_out")}
+    return how, down, up
 
 
 # ---- what the builders share
