@@ -73,7 +73,9 @@ def test_a_notebook_stores_the_claim(monkeypatch):
     assert published[0]["text/plain"] == "✓ two is between | 2 in [1, 3]"
 
 
-@pytest.mark.parametrize("value", [np.ones(3), np.ones(1), [1, 2], "2", None, 2j, object()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [np.ones(3), np.ones(1), [1, 2], "2", None, 2j, object()], ids=lambda value: type(value).__name__
+)
 def test_a_value_that_is_no_single_number_is_refused_in_words(value):
     with pytest.raises(ValueError, match=r"the claim 'two' is about one number, and .* came"):
         check("two", value, low=1, high=3)

@@ -224,6 +224,13 @@ def test_the_result_is_clean_and_holds_the_parameters_in_their_own_cell(book: Pa
     assert "papermill" not in notebook.metadata and str(book) not in (book / "out/one.ipynb").read_text()
 
 
+def test_what_a_kernel_says_at_its_end_is_kept_apart(book: Path) -> None:
+    write(book / "notebooks/one.ipynb", "import os\nos.write(2, b'a library speaks\\n');")
+    status, printed = chapter(book)
+    assert status == 0 and "a library speaks" not in printed
+    assert "a library speaks" in (book / "logs/one.stderr").read_text(encoding="utf-8")
+
+
 def test_a_log_beside_the_result_leaves_the_result(book: Path) -> None:
     """What had run so far is kept beside the log, under the name that the result has."""
     assert chapter(book, "--log", str(book / "out/one.log"))[0] == 0

@@ -98,9 +98,7 @@ class Run:
                 cwd=str(folder),
                 start_timeout=START_LIMIT,
                 iopub_timeout=START_LIMIT,  # four seconds would be too few on a busy machine
-                extra_arguments=[
-                    "--IPKernelApp.log_level=CRITICAL"
-                ],  # it calls its end an error
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # it calls its end an error
                 on_cell_execute=self.begin,
                 config=config,
             )
@@ -198,6 +196,19 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
 
 
+def keep_apart(file: Path) -> None:
+    """Let the kernel's own messages go into a file: some are about its end, when there is nothing left to do."""
+    own = os.dup(2)
+    sys.stderr = os.fdopen(own, "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        kept = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    except OSError:  # the run itself will say why nothing can be written there
+        kept = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(kept, 2)
+    os.close(kept)
+
+
 def _leave(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
@@ -213,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--idle", type=float, default=IDLE, help="seconds in which the kernel may use no processor")
     parser.add_argument("--benchmark", type=Path, help="where to write seconds and peak memory (TSV)")
     options = parser.parse_args(arguments)
-    sys.stderr.reconfigure(errors="backslashreplace")  # a terminal that does not know a letter
+    keep_apart(options.log.with_suffix(".stderr"))
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # this file says what is to be said
     signal.signal(signal.SIGTERM, _leave)
     start = time.monotonic()
