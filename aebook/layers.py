@@ -54,8 +54,8 @@ class Configured(keras.layers.Layer):
         argument = name in self._arguments or name in self._inherited
         if argument and name in self.least and isinstance(value, Real) and not float(value) >= self.least[name]:
             raise ValueError(
-                f"{type(self).__name__}: {name}={value!r} is less than {self.least[name]}, or no number: it would "
-                "reward what it shall make dear"
+                f"{type(self).__name__}: {name}={value!r} is less than {self.least[name]}, or no number: the "
+                "penalty would become a reward"
             )
         again = argument and name in vars(self) and getattr(self, "built", False)
         if again:

@@ -320,7 +320,7 @@ def outcomes(name: str) -> list[tuple[list[str], list[list[str]], list[str]]]:
     ]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], input=json.dumps([opening, trials]), capture_output=True, text=True,
-        cwd=ROOT / "notebooks", timeout=300,
+        cwd=ROOT / "notebooks",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout[done.stdout.index("[[") :])
