@@ -324,7 +324,7 @@ def test_a_lab_opens_with_few_requests_and_answers_as_keras_does(visit_lab, lab)
     assert not [url for url in visit_lab.seen.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     models = len(LABS[lab][1]["models"])
     loaded = [url for url in visit_lab.seen.requests if re.search("/ort/|/labs/", url)]
-    assert len(loaded) == len(set(loaded)) <= models + 7, "scripts, the runtime, the arrays and each model, once"
+    assert len(loaded) == len(set(loaded)) <= models + 8, "scripts, the runtime, the arrays and each model, once"
     assert models < len(answers) <= 2 * models + 2, "the stored inputs, then what is shown first"
 
 
